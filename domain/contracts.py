@@ -1,0 +1,207 @@
+"""The contracts between workflows and activities: each activity's name, input, output and policy key.
+
+Ids and small facts only cross this boundary; texts stay in Postgres and the content store. Bounds are checked when
+this module is imported: a contract whose model could grow past the payload limit is a start-up error, not an
+incident.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any, Generic, TypeVar, get_args, get_origin
+
+from annotated_types import MaxLen
+from pydantic import BaseModel, Field, StringConstraints
+
+from domain.conversation import Channel, Frozen, Lane, Slug, Stage, Status
+from domain.ids import IdStr, TenantIdStr
+
+MAX_ENGINES_PER_RUN = 8
+MAX_RUNS_PER_ENGINE = 64
+
+Code = Annotated[str, StringConstraints(max_length=64)]
+Detail = Annotated[str, StringConstraints(max_length=500)]
+
+
+class RunRef(Frozen):
+    """Which run of which conversation: what every activity of the pipeline gets."""
+
+    tenant_id: TenantIdStr
+    conversation_id: IdStr
+    revision: int = Field(ge=1)
+    entry: int = Field(ge=1)
+    lane: Lane = Lane.LIVE
+
+    @property
+    def workflow_id(self) -> str:
+        return f"conversation/{self.tenant_id}/{self.conversation_id}/{self.revision}/{self.entry}"
+
+
+class ConversationRun(Frozen):
+    """Input of ConversationWorkflow. `enter_at` is where this entry begins; everything before it is known already.
+
+    task_ids limits analysis to some AI Tasks (a re-run); empty means all that are active.
+    """
+
+    run: RunRef
+    channel: Channel
+    enter_at: Stage = Stage.INGEST
+    transcription: Slug | None = None
+    task_ids: Annotated[tuple[IdStr, ...], Field(max_length=MAX_RUNS_PER_ENGINE)] = ()
+
+
+class ConversationOutcome(Frozen):
+    """Result of ConversationWorkflow."""
+
+    status: Status
+    reason: Code | None = None
+    values: int = 0
+
+
+class IngestResult(Frozen):
+    """transcription: the engine kind whose task queue transcribes; None when there is nothing to transcribe."""
+
+    transcription: Slug | None = None
+
+
+class TranscribeResult(Frozen):
+    segments: int = 0
+
+
+class NormalizeResult(Frozen):
+    """settled is False when the source asks for quiet before analysis: the run parks and is re-entered at `plan`."""
+
+    turns: int
+    settled: bool = True
+
+
+class PlanRequest(Frozen):
+    run: RunRef
+    task_ids: Annotated[tuple[IdStr, ...], Field(max_length=MAX_RUNS_PER_ENGINE)] = ()
+
+
+class EngineBatch(Frozen):
+    """The planned runs of one engine. `kind` picks the task queue."""
+
+    engine: Slug
+    kind: Slug
+    task_run_ids: Annotated[tuple[IdStr, ...], Field(max_length=MAX_RUNS_PER_ENGINE)]
+
+
+class PlanResult(Frozen):
+    batches: Annotated[tuple[EngineBatch, ...], Field(max_length=MAX_ENGINES_PER_RUN)] = ()
+    skipped: int = 0
+
+
+class AnalyzeRequest(Frozen):
+    run: RunRef
+    batch: EngineBatch
+
+
+class AnalyzeResult(Frozen):
+    ran: int = 0
+    failed: int = 0
+    parked: int = 0
+
+
+class PersistResult(Frozen):
+    """superseded: a newer revision had taken over; nothing was written."""
+
+    status: Status
+    values: int = 0
+    superseded: bool = False
+
+
+class Conclusion(StrEnum):
+    PARKED = "parked"
+    FAILED = "failed"
+
+
+class ConcludeRequest(Frozen):
+    """How a run ends that does not persist: parked with a reason, or failed into the dead letters."""
+
+    run: RunRef
+    conclusion: Conclusion
+    stage: Stage
+    reason: Code
+    detail: Detail = ""
+    attempts: int = 0
+
+
+class ConcludeResult(Frozen):
+    dead_letter_id: IdStr | None = None
+
+
+class QueueKind(StrEnum):
+    """Which task queue serves a contract. ENGINE queues are one per engine kind: `parley-{family}-{kind}`."""
+
+    CONVERSATIONS = "conversations"
+    TRANSCRIPTION = "transcription"
+    LANGUAGE_MODEL = "language-model"
+
+
+I = TypeVar("I", bound=BaseModel)  # noqa: E741
+O = TypeVar("O", bound=BaseModel)  # noqa: E741
+
+
+@dataclass(frozen=True)
+class Contract(Generic[I, O]):
+    """One activity as both sides see it. `policy` is the key in temporal-config/policies.toml."""
+
+    name: str
+    input: type[I]
+    output: type[O]
+    queue: QueueKind
+    policy: str
+    local: bool = False
+
+    def __post_init__(self) -> None:
+        for model in (self.input, self.output):
+            _require_bounded(model, self.name)
+
+
+CONVERSATIONS_QUEUE = "parley-conversations"
+
+
+def task_queue(queue: QueueKind, kind: str | None = None) -> str:
+    """The task queue's name; engine queues need the engine's kind."""
+    if queue is QueueKind.CONVERSATIONS:
+        return CONVERSATIONS_QUEUE
+    if kind is None:
+        raise ValueError(f"queue {queue.value} needs the engine's kind")
+    return f"parley-{queue.value}-{kind}"
+
+
+def _require_bounded(model: type[BaseModel], where: str) -> None:
+    for name, info in model.model_fields.items():
+        _require_bounded_type(info.annotation, list(info.metadata), f"{where}: {model.__name__}.{name}")
+
+
+def _require_bounded_type(annotation: Any, metadata: list[Any], where: str) -> None:
+    if get_origin(annotation) is Annotated:
+        inner, *extra = get_args(annotation)
+        _require_bounded_type(inner, [*metadata, *extra], where)
+    elif annotation is str:
+        if not any(getattr(m, "max_length", None) or getattr(m, "pattern", None) for m in metadata):
+            raise TypeError(f"{where} is a text without bound")
+    elif get_origin(annotation) in (tuple, list, dict):
+        if not any(isinstance(m, MaxLen) or getattr(m, "max_length", None) for m in metadata):
+            raise TypeError(f"{where} is a collection without bound")
+        for part in get_args(annotation):
+            if part is not Ellipsis:
+                _require_bounded_type(part, [], where)
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        _require_bounded(annotation, where)
+    else:
+        for part in get_args(annotation):
+            _require_bounded_type(part, [], where)
+
+
+INGEST = Contract("ingest", RunRef, IngestResult, QueueKind.CONVERSATIONS, "ingest")
+TRANSCRIBE = Contract("transcribe", RunRef, TranscribeResult, QueueKind.TRANSCRIPTION, "transcribe")
+NORMALIZE = Contract("normalize", RunRef, NormalizeResult, QueueKind.CONVERSATIONS, "normalize")
+PLAN = Contract("plan", PlanRequest, PlanResult, QueueKind.CONVERSATIONS, "plan", local=True)
+ANALYZE = Contract("analyze", AnalyzeRequest, AnalyzeResult, QueueKind.LANGUAGE_MODEL, "analyze")
+PERSIST = Contract("persist", RunRef, PersistResult, QueueKind.CONVERSATIONS, "persist")
+CONCLUDE = Contract("conclude", ConcludeRequest, ConcludeResult, QueueKind.CONVERSATIONS, "conclude")
+
+CONTRACTS: tuple[Contract[Any, Any], ...] = (INGEST, TRANSCRIBE, NORMALIZE, PLAN, ANALYZE, PERSIST, CONCLUDE)

@@ -1,0 +1,88 @@
+"""Engines as configuration, and the record of every request made to one."""
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+from pydantic import Field, StringConstraints
+
+from domain.conversation import Frozen, Slug
+from domain.fields import Owner
+from domain.ids import IdStr
+
+
+class EngineFamily(StrEnum):
+    TRANSCRIPTION = "transcription"
+    LANGUAGE_MODEL = "language_model"
+
+
+CredentialRef = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$", max_length=500)]
+
+
+class EngineLimits(Frozen):
+    """Limits held over all processes; None is no limit."""
+
+    requests_per_minute: int | None = Field(default=None, ge=1)
+    tokens_per_minute: int | None = Field(default=None, ge=1)
+    concurrency: int | None = Field(default=None, ge=1)
+
+
+class Price(Frozen):
+    """US dollars per million tokens, or per audio hour; `version` names the list it comes from."""
+
+    input_per_million: float = 0.0
+    output_per_million: float = 0.0
+    cached_per_million: float = 0.0
+    audio_per_hour: float = 0.0
+    version: str = "none"
+
+
+class EngineConfig(Frozen):
+    """A named engine. `kind` is the provider's registry name and picks the task queue (`whisper`, `gemini`, …).
+
+    external: the input leaves the premises; credentials are a reference, never a secret.
+    """
+
+    id: IdStr
+    name: Slug
+    family: EngineFamily
+    kind: Slug
+    model: str
+    credentials: CredentialRef | None = None
+    endpoint: str | None = None
+    region: str | None = None
+    parameters: dict[str, Any] = Field(default_factory=dict)
+    limits: EngineLimits = EngineLimits()
+    price: Price = Price()
+    owner: Owner = Owner.OPERATOR
+    external: bool = False
+
+
+class Usage(Frozen):
+    """What a request consumed. output_tokens includes thinking_tokens where the provider does not tell them apart."""
+
+    requests: int = 1
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cached_tokens: int = 0
+    thinking_tokens: int = 0
+    audio_ms: int = 0
+
+
+class CallOutcome(StrEnum):
+    ANSWERED = "answered"
+    FAILED = "failed"
+
+
+class EngineCall(Frozen):
+    """One request to an engine, committed as soon as it is answered. A retry finds it by request_hash."""
+
+    id: IdStr
+    request_hash: str
+    engine: str
+    model: str
+    outcome: CallOutcome
+    usage: Usage
+    cost_usd: float = 0.0
+    latency_ms: int = 0
+    answer: str | None = None
+    error_code: str | None = None

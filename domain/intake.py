@@ -1,0 +1,172 @@
+"""The canonical form in which a conversation is handed in: the body of `POST /v1/conversations`.
+
+Structure is checked here, before anything is stored; what only decoding can tell is checked by `ingest`.
+"""
+
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, Field, StringConstraints, model_validator
+
+from domain.conversation import (
+    Channel,
+    Direction,
+    Frozen,
+    MetadataValue,
+    Participant,
+    Role,
+    ShortText,
+    Slug,
+)
+from domain.ids import IdStr
+
+MAX_MESSAGES = 20_000
+MAX_MESSAGE_CHARACTERS = 1_048_576
+MAX_PARTICIPANTS = 200
+MAX_METADATA_KEYS = 100
+MAX_AUDIO_FILES = 8
+
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
+MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
+LanguageTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
+Stamp = Annotated[str, StringConstraints(min_length=8, max_length=40)]
+
+
+class MessageIn(Frozen):
+    """One message as the sender gives it. `at` is ISO 8601; without an offset the source's time zone is assumed
+    and a note says so; without a time the time of receipt is used and a note says so. `author` is a participant's id.
+    """
+
+    id: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
+    author: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    at: Stamp | None = None
+    text: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARACTERS)]
+    subject: Annotated[str, StringConstraints(max_length=2000)] | None = None
+
+
+class AudioIn(Frozen):
+    """One audio file: an upload's id or an address to pull from, and who speaks on it.
+
+    `role` for a file with one speaker; `channels` names the speaker of each channel of a file with several, or
+    ["mixed"] for one channel with everybody on it. `offset_ms`: where the file starts in the call.
+    """
+
+    id: IdStr | None = None
+    url: Annotated[str, StringConstraints(pattern=r"^https?://", max_length=2000)] | None = None
+    role: Role | None = None
+    channels: tuple[Annotated[str, StringConstraints(pattern=r"^(agent|customer|bot|system|mixed)$")], ...] = ()
+    offset_ms: int = Field(default=0, ge=0, le=86_400_000)
+
+    @model_validator(mode="after")
+    def _one_place_one_meaning(self) -> Self:
+        if (self.id is None) == (self.url is None):
+            raise ValueError("give exactly one of id (an upload) and url")
+        if self.role is not None and self.channels:
+            raise ValueError("give role (one speaker) or channels (one name a channel), not both")
+        return self
+
+
+class WordIn(Frozen):
+    text: Annotated[str, StringConstraints(max_length=200)]
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    confidence: float | None = Field(default=None, ge=0, le=1)
+
+
+class SegmentIn(Frozen):
+    """A stretch of a ready-made transcript. `speaker` is a participant's id."""
+
+    speaker: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    start_ms: int = Field(ge=0)
+    end_ms: int = Field(ge=0)
+    text: Annotated[str, StringConstraints(max_length=200_000)]
+    language: LanguageTag | None = None
+    words: tuple[WordIn, ...] = ()
+
+    @model_validator(mode="after")
+    def _forward(self) -> Self:
+        if self.end_ms < self.start_ms:
+            raise ValueError("end_ms is before start_ms")
+        return self
+
+
+class TranscriptIn(Frozen):
+    """A transcript somebody else made; stored as it is, with its engine named."""
+
+    engine: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "supplied"
+    model: Annotated[str, StringConstraints(max_length=100)] = "supplied"
+    language: LanguageTag | None = None
+    segments: Annotated[tuple[SegmentIn, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+
+
+class ConversationIn(Frozen):
+    """Body of `POST /v1/conversations`. Exactly one of messages, audio, transcript; the last two for calls only."""
+
+    external_id: ExternalId
+    channel: Channel
+    source: Slug = "api"
+    interaction_id: ShortText | None = None
+    started_at: Stamp | None = None
+    ended_at: Stamp | None = None
+    direction: Direction | None = None
+    queue: ShortText | None = None
+    team: ShortText | None = None
+    campaign: ShortText | None = None
+    language: LanguageTag | None = None
+    tags: Annotated[tuple[ShortText, ...], Field(max_length=100)] = ()
+    dispositions: Annotated[tuple[ShortText, ...], Field(max_length=100)] = ()
+    metadata: Annotated[dict[MetadataKey, MetadataValue], Field(max_length=MAX_METADATA_KEYS)] = Field(
+        default_factory=dict
+    )
+    participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_PARTICIPANTS)] = ()
+    closed: bool | None = None
+    messages: Annotated[tuple[MessageIn, ...], Field(max_length=MAX_MESSAGES)] | None = None
+    audio: Annotated[tuple[AudioIn, ...], Field(min_length=1, max_length=MAX_AUDIO_FILES)] | None = None
+    transcript: TranscriptIn | None = None
+
+    @model_validator(mode="after")
+    def _one_body(self) -> Self:
+        bodies = [n for n in ("messages", "audio", "transcript") if getattr(self, n) is not None]
+        if len(bodies) != 1:
+            raise ValueError("give exactly one of messages, audio and transcript")
+        if self.channel is Channel.CALL and self.messages is not None:
+            raise ValueError("a call has audio or a transcript, not messages")
+        if self.channel is not Channel.CALL and self.messages is None:
+            raise ValueError(f"a conversation of channel {self.channel.value} has messages")
+        return self
+
+    @model_validator(mode="after")
+    def _known_authors(self) -> Self:
+        ids = [p.id for p in self.participants]
+        if len(set(ids)) != len(ids):
+            raise ValueError("two participants have the same id")
+        known = set(ids)
+        for position, message in enumerate(self.messages or ()):
+            if message.author not in known:
+                raise ValueError(f"messages[{position}].author is not one of the participants")
+        for position, segment in enumerate(self.transcript.segments if self.transcript else ()):
+            if segment.speaker not in known:
+                raise ValueError(f"transcript.segments[{position}].speaker is not one of the participants")
+        return self
+
+
+class MessagesIn(Frozen):
+    """Body of `POST /v1/conversations/{id}/messages`: adds to a thread, which makes the next revision."""
+
+    messages: Annotated[tuple[MessageIn, ...], Field(min_length=1, max_length=MAX_MESSAGES)]
+    participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_PARTICIPANTS)] = ()
+    closed: bool | None = None
+
+
+class ConversationPatch(Frozen):
+    """Body of `PATCH /v1/conversations/{id}`: late facts. No new revision. A null metadata value removes the key."""
+
+    ended_at: AwareDatetime | None = None
+    direction: Direction | None = None
+    queue: ShortText | None = None
+    team: ShortText | None = None
+    campaign: ShortText | None = None
+    language: LanguageTag | None = None
+    tags: Annotated[tuple[ShortText, ...], Field(max_length=100)] | None = None
+    dispositions: Annotated[tuple[ShortText, ...], Field(max_length=100)] | None = None
+    metadata: Annotated[dict[MetadataKey, MetadataValue | None], Field(max_length=MAX_METADATA_KEYS)] | None = None
+    participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_PARTICIPANTS)] | None = None

@@ -1,0 +1,156 @@
+"""What each family of engines promises. A provider is one file that fulfils one of these, and one registry line.
+
+Every method raises errors of `domain.errors` only. No adapter retries by itself: retries are the orchestration's.
+Models are loaded once per process, on first use, never at import.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from domain.audio import AudioFacts, SpeechSpan
+from domain.conversation import Role
+from domain.engine import Usage
+from domain.fields import CustomField
+from domain.transcript import Transcript
+from domain.turns import Redaction, Turn
+
+Samples = NDArray[np.float32]
+"""Mono audio, shape (n,), range -1..1."""
+
+Progress = Callable[[float], None]
+"""Called with the share done, 0..1, whenever there is progress: the activity turns it into a heartbeat."""
+
+
+@dataclass(frozen=True)
+class AudioFile:
+    """One file as it was handed in. `speakers` names each channel in order: a role, or None for "mixed"."""
+
+    data: bytes
+    speakers: tuple[Role | None, ...]
+    offset_ms: int = 0
+
+
+@dataclass(frozen=True)
+class SpeakerTrack:
+    """One speaker's audio in the call's own time. `role` is None when several speakers share the track."""
+
+    role: Role | None
+    channel: int
+    samples: Samples
+    sample_rate: int
+    speech: tuple[SpeechSpan, ...]
+
+
+@dataclass(frozen=True)
+class CallAudio:
+    """A decoded call: its tracks at one sample rate (Hz), its facts, and the files it came from."""
+
+    tracks: tuple[SpeakerTrack, ...]
+    facts: AudioFacts
+    files: tuple[AudioFile, ...]
+
+
+class AudioDecoder(Protocol):
+    """Decodes WAV, FLAC, MP3, M4A, OGG/Opus; 8-48 kHz.
+
+    Raises UnsupportedMedia (not audio, or not a kind read here), UndecodableContent (damaged, truncated to nothing,
+    channel count other than said), TooLarge (longer than `max_duration_ms`). Blocking: call it in a thread.
+    """
+
+    def decode(self, files: Sequence[AudioFile], *, max_duration_ms: int, progress: Progress) -> CallAudio: ...
+
+
+@dataclass(frozen=True)
+class TranscriptionRequest:
+    """language: BCP-47 tag when it is known (with its ground), None to detect among `candidates` (all when empty)."""
+
+    language: str | None = None
+    language_ground: str = "detected"
+    candidates: tuple[str, ...] = ()
+    vocabulary: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class TranscriptionAnswer:
+    transcript: Transcript
+    usage: Usage
+    raw: str | None = None
+
+
+@runtime_checkable
+class TranscriptionEngine(Protocol):
+    """Turns a call into a transcript. Silence gives no text."""
+
+    async def transcribe(
+        self, audio: CallAudio, request: TranscriptionRequest, progress: Progress
+    ) -> TranscriptionAnswer: ...
+
+    async def test(self) -> str:
+        """Sends a real small request; answers what was seen in a few words."""
+        ...
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """One request to a language model.
+
+    system: the same for all tasks (rules of answering); prompt: the task's own rendered words; turns: redacted;
+    schema: `domain.fields.answer_schema` of `fields`. `facts` are measured by code (durations, waiting times).
+    """
+
+    system: str
+    prompt: str
+    turns: tuple[Turn, ...]
+    fields: tuple[CustomField, ...]
+    schema: Mapping[str, Any]
+    language: str | None = None
+    evidence_role: Role | None = None
+    facts: Mapping[str, float | int | str | bool] = field(default_factory=dict)
+    max_output_tokens: int = 1024
+    timeout_seconds: float = 60.0
+
+
+@dataclass(frozen=True)
+class ModelAnswer:
+    """text: the answer as it came (JSON expected). model: as the provider names what really answered."""
+
+    text: str
+    model: str
+    usage: Usage
+
+
+@runtime_checkable
+class LanguageModelEngine(Protocol):
+    async def answer(self, request: AnswerRequest, progress: Progress) -> ModelAnswer: ...
+
+    async def test(self) -> str: ...
+
+
+class Redactor(Protocol):
+    """Masks personal data in turns. Blocking (CPU): call it in a thread.
+
+    `names` are people known from the conversation's participants: masked wherever they appear.
+    """
+
+    @property
+    def version(self) -> str: ...
+
+    def redact(
+        self, turns: Sequence[Turn], *, language: str | None, names: Sequence[str], progress: Progress
+    ) -> Redaction: ...
+
+
+@dataclass(frozen=True)
+class LanguageGuess:
+    """language: BCP-47 tag or None when the text gives no ground; confidence 0..1."""
+
+    language: str | None
+    confidence: float
+
+
+class LanguageIdentifier(Protocol):
+    def identify(self, text: str, candidates: Sequence[str] = ()) -> LanguageGuess: ...
