@@ -1,0 +1,457 @@
+"""What storage promises: one unit of work per tenant, and the content store.
+
+    async with database.tenant_tx(tenant_id) as tx:
+        conversation = await tx.conversations.get(conversation_id)
+
+`tenant_tx` is the only place that sets the tenant. Every repository reached through it is bound to that tenant:
+its SQL carries the tenant predicate, and row-level security stands behind it. Leaving the block commits; an
+exception rolls back. Repositories raise NotFound, Conflict, Superseded; a lost database is Unavailable.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from domain.audio import AudioFacts
+from domain.contracts import ConversationRun, RunRef
+from domain.conversation import Channel, Conversation, Frozen, Lane, Note, Stage, StageState, StageStatus, Status
+from domain.engine import EngineCall, EngineConfig
+from domain.fields import CustomField
+from domain.intake import ConversationIn, ConversationPatch
+from domain.ledger import TaskRun
+from domain.tasks import AITask, EffectiveTask, TaskSpec, TaskVersion
+from domain.turns import Turn
+from domain.values import FieldValue, Layer
+
+# -- what goes in and out ---------------------------------------------------------------------------------
+
+
+class AcceptOutcome(StrEnum):
+    CREATED = "created"
+    UNCHANGED = "unchanged"
+    REVISED = "revised"
+
+
+class NewConversation(Frozen):
+    """An acceptance: the checked input without its bodies, where they are kept, and the hash that makes a revision."""
+
+    id: str
+    intake: ConversationIn  # messages, audio and transcript emptied of text: see services.accept
+    content_key: str
+    content_hash: str
+    started_at: datetime
+    started_offset_minutes: int
+    ended_at: datetime | None
+    notes: tuple[Note, ...]
+    closed: bool
+
+
+class Accepted(Frozen):
+    conversation: Conversation
+    outcome: AcceptOutcome
+
+
+class Recording(Frozen):
+    """What `ingest` measured and chose for one revision's audio."""
+
+    conversation_id: str
+    revision: int
+    facts: AudioFacts
+    engine: str
+    language: str | None
+    language_ground: str
+
+
+class TranscriptRecord(Frozen):
+    """The immutable transcript's row; its words are sealed in the content store under content_key."""
+
+    id: str
+    conversation_id: str
+    revision: int
+    engine: str
+    model: str
+    language: str | None
+    language_ground: str
+    segments: int
+    duration_ms: int
+    speakers_separated: bool
+    content_key: str
+    content_hash: str
+    notes: tuple[Note, ...] = ()
+
+
+class Rendition(Frozen):
+    """The redacted turns of one revision, and where the sealed original and the map that leads back are kept."""
+
+    conversation_id: str
+    revision: int
+    turns: tuple[Turn, ...]
+    content_hash: str
+    redactor: str
+    detectors: tuple[str, ...]
+    names_detected: bool
+    language: str | None
+    sealed_key: str
+    transcript_id: str | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class RunEntry(Frozen):
+    """One entry of a conversation into the workflow, and how far it is."""
+
+    run: RunRef
+    channel: Channel
+    enter_at: Stage
+    task_ids: tuple[str, ...]
+    state: str  # pending | started | closed
+    reason: str | None
+    not_before: datetime | None
+    created_at: datetime
+    transcription: str | None = None
+
+    def start(self) -> ConversationRun:
+        return ConversationRun(
+            run=self.run,
+            channel=self.channel,
+            enter_at=self.enter_at,
+            transcription=self.transcription,
+            task_ids=self.task_ids,
+        )
+
+
+class DeadLetter(Frozen):
+    id: str
+    conversation_id: str
+    revision: int
+    entry: int
+    stage: Stage
+    error_type: str
+    detail: str
+    attempts: int
+    first_at: datetime
+    last_at: datetime
+    redriven_at: datetime | None = None
+    redriven_entry: int | None = None
+
+
+class Upload(Frozen):
+    """state: open (waiting for its bytes) | stored. sha256 is of the plain bytes, hex."""
+
+    id: str
+    size: int
+    sha256: str | None
+    media_type: str
+    state: str
+    content_key: str
+    created_at: datetime
+
+
+class Tenant(Frozen):
+    id: str
+    slug: str
+    name: str
+    cell: str
+    time_zone: str
+    languages: tuple[str, ...]
+    partner_id: str | None
+    state: str
+    external_languages: tuple[str, ...] = ()  # languages without a name detector that may still leave the premises
+    allowed_engines: tuple[str, ...] | None = None  # None: every engine the operator configured
+
+
+class Source(Frozen):
+    id: str
+    slug: str
+    channel: Channel | None
+    time_zone: str | None
+    settle_minutes: int
+
+
+class UsageEvent(Frozen):
+    id: str
+    task_id: str | None
+    engine: str
+    at: datetime
+    requests: int
+    input_tokens: int
+    output_tokens: int
+    cached_tokens: int
+    thinking_tokens: int
+    audio_ms: int
+    cost_usd: float
+    price_version: str
+
+
+class RollupDelta(Frozen):
+    """Change of a field's count and sum in a 15-minute UTC bucket; `option` for choices and booleans."""
+
+    field_id: str
+    bucket: datetime
+    option: str | None
+    count: int
+    total: float | None
+
+
+class AnswerRecord(Frozen):
+    """What `analyze` leaves for `persist`: a task run's validated values, not yet anybody's truth."""
+
+    task_run: TaskRun
+    values: tuple[FieldValue, ...]
+
+
+class ConversationFilter(Frozen):
+    """For lists: built-in columns only; richer questions go to search."""
+
+    channel: Channel | None = None
+    status: Status | None = None
+    source: str | None = None
+    started_from: datetime | None = None
+    started_to: datetime | None = None
+
+
+class Page(Frozen):
+    """Keyset page on (started_at, id), newest first. `after` is the last row's key of the page before."""
+
+    limit: int = 50
+    after: tuple[datetime, str] | None = None
+
+
+# -- repositories, bound to one tenant --------------------------------------------------------------------
+
+
+class Conversations(Protocol):
+    async def accept(self, new: NewConversation) -> Accepted:
+        """Insert, or find by (source, external_id): same content_hash → UNCHANGED (nothing written); another →
+        REVISED (next revision, status `received`, human values marked stale later by persist). Safe when called
+        50 times in parallel with the same key."""
+        ...
+
+    async def get(self, conversation_id: str) -> Conversation: ...
+    async def find(self, source: str, external_id: str) -> Conversation | None: ...
+    async def list(self, where: ConversationFilter, page: Page) -> Sequence[Conversation]: ...
+    async def patch(self, conversation_id: str, patch: ConversationPatch) -> Conversation: ...
+    async def set_status(self, conversation_id: str, status: Status, reason: str | None = None) -> None: ...
+    async def set_searchable(self, conversation_ids: Sequence[str]) -> None: ...
+    async def set_measured(
+        self,
+        conversation_id: str,
+        *,
+        ended_at: datetime | None = None,
+        language: str | None = None,
+        duration_ms: int | None = None,
+        notes: Sequence[Note] = (),
+    ) -> None: ...
+
+
+class Runs(Protocol):
+    """Entries, the lease, and stage states."""
+
+    async def enter(
+        self,
+        conversation_id: str,
+        revision: int,
+        *,
+        enter_at: Stage,
+        lane: Lane,
+        channel: Channel,
+        reason: str,
+        task_ids: Sequence[str] = (),
+        not_before: datetime | None = None,
+        transcription: str | None = None,
+    ) -> RunEntry:
+        """The next entry, state `pending`. A pending entry of an older revision of the same conversation closes."""
+        ...
+
+    async def get(self, run: RunRef) -> RunEntry: ...
+    async def list(self, conversation_id: str) -> Sequence[RunEntry]: ...
+    async def started(self, run: RunRef, temporal_run_id: str) -> None: ...
+    async def close(self, run: RunRef) -> None: ...
+    async def postpone(self, run: RunRef, not_before: datetime) -> None: ...
+
+    async def hold(self, run: RunRef) -> None:
+        """Take or confirm the conversation's lease. Raises Superseded when a newer revision or entry holds it."""
+        ...
+
+    async def stage(
+        self, run: RunRef, stage: Stage, state: StageStatus, *, attempt: int = 1, error: str | None = None
+    ) -> None: ...
+    async def stages(self, conversation_id: str, revision: int) -> Sequence[StageState]:
+        """The newest state of each stage over all entries of the revision, in stage order."""
+        ...
+
+
+class Renditions(Protocol):
+    async def put_recording(self, recording: Recording) -> None: ...
+    async def recording(self, conversation_id: str, revision: int) -> Recording | None: ...
+    async def put_transcript(self, transcript: TranscriptRecord) -> None: ...
+    async def transcript(self, conversation_id: str, revision: int) -> TranscriptRecord | None: ...
+    async def put(self, rendition: Rendition) -> None: ...
+    async def get(self, conversation_id: str, revision: int) -> Rendition: ...
+    async def find(self, conversation_id: str, revision: int) -> Rendition | None: ...
+
+
+class Catalog(Protocol):
+    """Fields, tasks and engines as the tenant sees them: its own and its ancestors'."""
+
+    async def fields(self) -> Sequence[CustomField]: ...
+    async def effective_tasks(self) -> Sequence[EffectiveTask]: ...
+    async def task(self, slug: str) -> AITask | None: ...
+    async def engines(self) -> Sequence[EngineConfig]: ...
+    async def sources(self) -> Sequence[Source]: ...
+    async def source(self, slug: str) -> Source:
+        """The tenant's source, made with defaults on first sight."""
+        ...
+
+    async def put_field(self, field: CustomField) -> None: ...
+    async def put_task(self, task: AITask) -> None: ...
+    async def put_version(self, version: TaskVersion) -> None: ...
+    async def put_engine(self, engine: EngineConfig) -> None: ...
+    async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None: ...
+
+
+class Ledger(Protocol):
+    async def plan(self, runs: Sequence[TaskRun]) -> None:
+        """Insert the rows of one entry; a repeated plan of the same entry changes nothing."""
+        ...
+
+    async def get(self, task_run_id: str) -> TaskRun: ...
+    async def of_entry(self, run: RunRef) -> Sequence[TaskRun]: ...
+    async def of_conversation(self, conversation_id: str, revision: int) -> Sequence[TaskRun]: ...
+    async def record_answer(self, record: AnswerRecord) -> None:
+        """The run's outcome (ran, failed, parked) with its validated values, kept for `persist`."""
+        ...
+
+    async def answers(self, run: RunRef) -> Sequence[AnswerRecord]: ...
+    async def find_call(self, request_hash: str) -> EngineCall | None: ...
+    async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
+        """Insert, or answer the one already recorded under the same request_hash with outcome `answered`."""
+        ...
+
+
+class Values(Protocol):
+    async def put(self, values: Sequence[FieldValue]) -> None:
+        """Replaces the current values of the same subject, field and layer; older ones stay readable."""
+        ...
+
+    async def current(self, conversation_id: str, layer: Layer | None = None) -> Sequence[FieldValue]: ...
+    async def history(self, conversation_id: str, field_key: str) -> Sequence[FieldValue]: ...
+    async def mark_human_stale(self, conversation_id: str, revision: int) -> None: ...
+    async def add_rollups(self, deltas: Sequence[RollupDelta]) -> None: ...
+
+
+class Outbox(Protocol):
+    async def search_dirty(self, conversation_id: str) -> None: ...
+    async def event(self, kind: str, conversation_id: str) -> None: ...
+
+
+class DeadLetters(Protocol):
+    async def put(self, letter: DeadLetter) -> None: ...
+    async def get(self, dead_letter_id: str) -> DeadLetter: ...
+    async def list(self, *, open_only: bool, page: Page) -> Sequence[DeadLetter]: ...
+    async def redriven(self, dead_letter_id: str, entry: int) -> None: ...
+
+
+class Uploads(Protocol):
+    async def open(self, upload: Upload) -> None: ...
+    async def get(self, upload_id: str) -> Upload: ...
+    async def stored(self, upload_id: str, *, size: int, sha256: str) -> None: ...
+
+
+class Idempotency(Protocol):
+    async def find(self, key: str, body_hash: str) -> tuple[int, bytes] | None:
+        """(status, body) answered before; raises IdempotencyMismatch for another body. Kept 24 h at least."""
+        ...
+
+    async def keep(self, key: str, body_hash: str, status: int, body: bytes) -> None: ...
+
+
+class Audit(Protocol):
+    async def record(
+        self, *, actor: str, action: str, subject: str, origin: str | None, before: object = None, after: object = None
+    ) -> None: ...
+
+
+class TenantTx(Protocol):
+    """One transaction of one tenant, and its repositories."""
+
+    tenant: Tenant
+    conversations: Conversations
+    runs: Runs
+    renditions: Renditions
+    catalog: Catalog
+    ledger: Ledger
+    values: Values
+    outbox: Outbox
+    dead_letters: DeadLetters
+    uploads: Uploads
+    idempotency: Idempotency
+    audit: Audit
+
+
+class ApiKeyRecord(Frozen):
+    id: str
+    tenant_id: str | None  # None: a platform key
+    partner_id: str | None
+    scopes: tuple[str, ...]
+    name: str
+
+
+class DirtyConversation(Frozen):
+    """`mark` changes whenever the conversation is made dirty again: `clear` with an old mark clears nothing."""
+
+    tenant_id: str
+    conversation_id: str
+    mark: int
+    since: datetime
+
+
+class Platform(Protocol):
+    """Before a tenant is known: ids and leases only, through definer functions."""
+
+    async def api_key(self, key_hash: bytes) -> ApiKeyRecord | None: ...
+    async def due_entries(self, limit: int, *, older_than_seconds: float) -> Sequence[RunRef]:
+        """Pending entries whose not_before has passed and that are older than the grace given."""
+        ...
+
+    async def stale_leases(self, limit: int, *, older_than_seconds: float) -> Sequence[RunRef]: ...
+    async def lead(self, name: str, holder: str, ttl_seconds: float) -> bool:
+        """Become or stay the one leader of a job. False when somebody else is."""
+        ...
+
+    async def dirty(self, limit: int) -> Sequence[DirtyConversation]: ...
+    async def clear(self, done: Sequence[DirtyConversation]) -> None: ...
+    async def defer(self, item: DirtyConversation, error: str) -> None: ...
+    async def search_lag_seconds(self) -> float: ...
+    async def tenants(self) -> Sequence[Tenant]: ...
+
+
+class Database(Protocol):
+    def tenant_tx(self, tenant_id: str) -> AbstractAsyncContextManager[TenantTx]: ...
+
+    @property
+    def platform(self) -> Platform: ...
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""
+        ...
+
+
+class ContentStore(Protocol):
+    """Raw content, encrypted with the tenant's key. Keys start with the tenant id.
+
+    Raises ContentMissing, ContentDamaged, Unavailable.
+    """
+
+    async def put(self, tenant_id: str, key: str, data: bytes) -> None: ...
+    async def put_stream(
+        self, tenant_id: str, key: str, chunks: AsyncIterator[bytes], *, limit: int
+    ) -> tuple[int, str]:
+        """Stores as it comes, memory bounded; answers (size, sha256 of the plain bytes). TooLarge past `limit`;
+        nothing is left behind then."""
+        ...
+
+    async def get(self, tenant_id: str, key: str) -> bytes: ...
+    async def delete(self, tenant_id: str, key: str) -> None: ...
+    async def ping(self) -> None: ...
