@@ -1,0 +1,1 @@
+"""Parley on one machine: Postgres, Temporal, search, workers and API as supervised child processes."""
