@@ -1,0 +1,42 @@
+"""What every stage does alike: hold the lease, report its state, heartbeat on progress."""
+
+import asyncio
+import contextvars
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from temporalio import activity
+
+from domain.contracts import RunRef
+from domain.conversation import Stage, StageStatus
+from engines.protocols import Progress
+from storage.protocols import Database, TenantTx
+
+
+def heartbeat_on_progress() -> Progress:
+    """A progress callback that any thread may call; it heartbeats on the event loop the activity runs in."""
+    loop = asyncio.get_running_loop()
+    context = contextvars.copy_context()
+
+    def beat(share: float) -> None:
+        loop.call_soon_threadsafe(context.copy().run, activity.heartbeat, round(share, 3))
+
+    return beat
+
+
+@asynccontextmanager
+async def begin(database: Database, run: RunRef, stage: Stage) -> AsyncIterator[TenantTx]:
+    """The stage's first transaction: the lease is held, the stage is running. Raises Superseded."""
+    async with database.tenant_tx(run.tenant_id) as tx:
+        await tx.runs.hold(run)
+        await tx.runs.stage(run, stage, StageStatus.RUNNING, attempt=activity.info().attempt)
+        yield tx
+
+
+@asynccontextmanager
+async def finish(database: Database, run: RunRef, stage: Stage) -> AsyncIterator[TenantTx]:
+    """The stage's last transaction: what it made is written only while the lease still holds. Raises Superseded."""
+    async with database.tenant_tx(run.tenant_id) as tx:
+        await tx.runs.hold(run)
+        yield tx
+        await tx.runs.stage(run, stage, StageStatus.COMPLETED, attempt=activity.info().attempt)

@@ -1,0 +1,58 @@
+"""Which language a call is taken to be in, and which transcription engine hears it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from domain.engine import EngineConfig, EngineFamily
+from domain.errors import ParleyError
+from storage.protocols import Tenant
+
+
+class NoEngineForLanguage(ParleyError):
+    """No engine the tenant may use hears this language. Parks the conversation."""
+
+    code = "no_engine_for_language"
+    title = "No transcription engine for this language"
+
+
+@dataclass(frozen=True)
+class LanguageChoice:
+    """language None: the engine detects it among `candidates`. ground says how it was chosen."""
+
+    engine: EngineConfig
+    language: str | None
+    ground: str
+    candidates: tuple[str, ...]
+
+
+def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) -> LanguageChoice:
+    """Hint, then the tenant's only language, then detection; the first allowed engine that hears it.
+
+    An engine's parameter `languages` (list of tags) says what it hears; without it, everything.
+    Raises NoEngineForLanguage.
+    """
+    if hint:
+        language, ground = hint, "hint"
+    elif len(tenant.languages) == 1:
+        language, ground = tenant.languages[0], "configured"
+    else:
+        language, ground = None, "detected"
+    allowed = [
+        e
+        for e in engines
+        if e.family is EngineFamily.TRANSCRIPTION
+        and (tenant.allowed_engines is None or e.name in tenant.allowed_engines)
+    ]
+    wanted = [language] if language else list(tenant.languages)
+    for engine in allowed:
+        if all(_hears(engine, tag) for tag in wanted):
+            return LanguageChoice(engine, language, ground, tuple(tenant.languages))
+    raise NoEngineForLanguage(f"no allowed transcription engine hears {', '.join(wanted) or 'any language'}")
+
+
+def _hears(engine: EngineConfig, tag: str) -> bool:
+    languages = engine.parameters.get("languages")
+    if not languages:
+        return True
+    primary = tag.split("-", maxsplit=1)[0].lower()
+    return any(str(known).split("-")[0].lower() == primary for known in languages)
