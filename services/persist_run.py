@@ -1,0 +1,121 @@
+"""What a finished run leaves behind: values, ledger, rollup deltas, status. One transaction, or nothing."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+
+from domain.clock import utc_now
+from domain.contracts import RunRef
+from domain.conversation import Conversation, Lane, Stage, Status
+from domain.fields import CustomField, FieldType
+from domain.ids import derived_id
+from domain.ledger import GAP_STATES, Reason, RunState, TaskRun
+from domain.values import FieldValue, Layer, ValueKind
+from storage.protocols import AnswerRecord, DeadLetter, RollupDelta, TenantTx
+
+BUCKET = timedelta(minutes=15)
+QUOTA_PAUSE = timedelta(hours=1)
+"""How long a run parked for an engine's quota waits before it is entered again."""
+
+
+async def persist_run(tx: TenantTx, run: RunRef, conversation: Conversation) -> tuple[Status, int]:
+    """(status, known values). The caller holds the lease in the same transaction."""
+    planned = await tx.ledger.of_entry(run)
+    answers = await tx.ledger.answers(run)
+    lost = [r for r in planned if r.state is RunState.PLANNED]
+    if lost:
+        await tx.ledger.record_answers([_lost(r) for r in lost])
+    values = [v for a in answers if a.task_run.state is RunState.RAN for v in a.values]
+    if values or run.revision > 1:
+        await _write_values(tx, run, conversation, values)
+    gaps = [a.task_run for a in answers if a.task_run.state in GAP_STATES]
+    gaps += [r for r in planned if r.state in GAP_STATES and r.id not in {g.id for g in gaps}]
+    gaps += [_lost(r).task_run for r in lost]
+    await _keep_gaps(tx, run, conversation, gaps)
+    status = Status.COMPLETED_WITH_GAPS if gaps else Status.COMPLETED
+    await tx.conversations.set_status(run.conversation_id, status, str(gaps[0].reason) if gaps else None)
+    await tx.outbox.search_dirty(run.conversation_id)
+    await tx.outbox.event(f"conversation.{status.value}", run.conversation_id)
+    return status, sum(v.kind is not ValueKind.UNKNOWN for v in values)
+
+
+def _lost(row: TaskRun) -> AnswerRecord:
+    """A planned run that nobody answered: its engine's stage used up its tries without a word."""
+    update = {"state": RunState.FAILED, "reason": Reason.ENGINE_UNAVAILABLE}
+    return AnswerRecord(task_run=row.model_copy(update=update), values=())
+
+
+async def _write_values(tx: TenantTx, run: RunRef, conversation: Conversation, values: Sequence[FieldValue]) -> None:
+    before = await tx.values.current(run.conversation_id, Layer.AI) if run.revision > 1 or run.entry > 1 else ()
+    fields = {f.id: f for f in await tx.catalog.fields()}
+    replaced = {(v.field_id, v.subject_id) for v in values}
+    gone = [v for v in before if (v.field_id, v.subject_id) in replaced]
+    await tx.values.put(values)
+    if run.revision > 1:
+        await tx.values.mark_human_stale(run.conversation_id, run.revision)
+    at = bucket(conversation.started_at)
+    await tx.values.add_rollups([*rollup_deltas(gone, fields, at, sign=-1), *rollup_deltas(values, fields, at, sign=1)])
+
+
+def bucket(at: datetime) -> datetime:
+    """Start of the 15-minute UTC bucket."""
+    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % BUCKET
+
+
+def rollup_deltas(
+    values: Iterable[FieldValue], fields: dict[str, CustomField], at: datetime, *, sign: int
+) -> list[RollupDelta]:
+    """The change these values make: a count and a sum for numbers, a count per option for choices and booleans."""
+    deltas = []
+    for value in values:
+        field = fields.get(value.field_id)
+        if field is None or value.value is None:
+            continue
+        if field.type in (FieldType.INTEGER, FieldType.DECIMAL):
+            assert isinstance(value.value, (int, float))
+            deltas.append(_delta(field, at, None, sign, sign * float(value.value)))
+        elif field.type is FieldType.MULTI_CHOICE:
+            assert isinstance(value.value, tuple)
+            deltas += [_delta(field, at, option, sign, None) for option in value.value]
+        elif field.type in (FieldType.CHOICE, FieldType.BOOLEAN):
+            deltas.append(_delta(field, at, str(value.value).lower(), sign, None))
+        else:
+            deltas.append(_delta(field, at, None, sign, None))
+    return deltas
+
+
+def _delta(field: CustomField, at: datetime, option: str | None, count: int, total: float | None) -> RollupDelta:
+    return RollupDelta(field_id=field.id, bucket=at, option=option, count=count, total=total)
+
+
+async def _keep_gaps(tx: TenantTx, run: RunRef, conversation: Conversation, gaps: Sequence[TaskRun]) -> None:
+    """Failed tasks leave a dead letter to re-drive; parked ones come back by themselves."""
+    now = utc_now()
+    failed = [g for g in gaps if g.state is RunState.FAILED]
+    if failed:
+        detail = "; ".join(f"{g.task_slug}: {g.reason}" for g in failed)
+        await tx.dead_letters.put(
+            DeadLetter(
+                id=derived_id("dead-letter", run.workflow_id, Stage.ANALYZE.value),
+                conversation_id=run.conversation_id,
+                revision=run.revision,
+                entry=run.entry,
+                stage=Stage.ANALYZE,
+                error_type=str(failed[0].reason),
+                detail=detail[:500],
+                attempts=max(g.attempts for g in failed),
+                first_at=now,
+                last_at=now,
+            )
+        )
+    parked = [g for g in gaps if g.state is RunState.PARKED]
+    if parked:
+        await tx.runs.enter(
+            run.conversation_id,
+            run.revision,
+            enter_at=Stage.PLAN,
+            lane=Lane.BACKFILL,
+            channel=conversation.channel,
+            reason=str(parked[0].reason),
+            task_ids=[g.task_id for g in parked],
+            not_before=now + QUOTA_PAUSE,
+        )

@@ -1,0 +1,164 @@
+"""Which AI Tasks run for a conversation, which do not, and by which rule: one ledger row each."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from domain.filters.ast import Filter
+
+from domain.contracts import RunRef
+from domain.conversation import Channel, Conversation, Role
+from domain.engine import EngineConfig, EngineFamily
+from domain.fields import answer_schema
+from domain.filters import FilterFacts, matches
+from domain.ids import derived_id
+from domain.ledger import Reason, RunState, TaskRun
+from domain.tasks import EffectiveTask, LongInput, content_hash
+from domain.values import FieldValue
+from services.prompting import SYSTEM_TEXT, PromptFailed, render
+from storage.protocols import Rendition, Tenant
+
+CHARACTERS_PER_TOKEN = 4
+"""Rough on purpose: it only guards against inputs far beyond an engine's context."""
+
+DEFAULT_CONTEXT_TOKENS = 1_000_000
+
+
+@dataclass(frozen=True)
+class PlanInput:
+    """Everything the rules read. `current` are the conversation's values in the ai layer."""
+
+    run: RunRef
+    tenant: Tenant
+    conversation: Conversation
+    rendition: Rendition | None
+    tasks: Sequence[EffectiveTask]
+    engines: Mapping[str, EngineConfig]
+    filters: Mapping[str, Filter]
+    facts: FilterFacts
+    current: Sequence[FieldValue]
+
+
+@dataclass(frozen=True)
+class _Verdict:
+    state: RunState
+    reason: Reason | None = None
+    detail: str | None = None
+
+
+_GO = _Verdict(RunState.PLANNED)
+
+
+def _skip(reason: Reason, detail: str | None = None) -> _Verdict:
+    return _Verdict(RunState.SKIPPED, reason, detail)
+
+
+def plan_tasks(given: PlanInput) -> tuple[TaskRun, ...]:
+    """One row per task, in the tasks' order; the same input gives the same rows with the same ids."""
+    return tuple(_plan_one(given, task) for task in given.tasks)
+
+
+def _plan_one(given: PlanInput, task: EffectiveTask) -> TaskRun:
+    verdict = _rules(given, task)
+    input_hash = ""
+    if verdict is _GO:
+        try:
+            input_hash = task_input_hash(given, task)
+        except PromptFailed as error:
+            verdict = _Verdict(RunState.FAILED, Reason.PROMPT_FAILED, error.message)
+        else:
+            if _stands(given.current, task, input_hash):
+                verdict = _skip(Reason.UNCHANGED_INPUT)
+    run = given.run
+    return TaskRun(
+        id=derived_id("task-run", run.conversation_id, str(run.revision), str(run.entry), task.task.id),
+        conversation_id=run.conversation_id,
+        revision=run.revision,
+        entry=run.entry,
+        task_id=task.task.id,
+        task_slug=task.task.slug,
+        task_version=task.version_id,
+        engine=task.engine,
+        input_hash=input_hash,
+        state=verdict.state,
+        reason=verdict.reason,
+        detail=verdict.detail,
+    )
+
+
+def _rules(given: PlanInput, task: EffectiveTask) -> _Verdict:
+    """The first rule that decides. Cheap ones first; the engine's rules before the ones that need its answer."""
+    return _scope(given, task) or _content(given, task) or _engine(given, task) or _GO
+
+
+def _scope(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
+    if given.conversation.channel not in task.spec.channels:
+        return _skip(Reason.CHANNEL_NOT_COVERED, f"the task covers {', '.join(c.value for c in task.spec.channels)}")
+    condition = given.filters.get(task.task.id)
+    if condition is not None and not matches(condition, given.facts):
+        return _skip(Reason.FILTERED_OUT, task.spec.filter)
+    if not in_sample(given.conversation.id, task.task.slug, task.spec.sample):
+        return _skip(Reason.SAMPLED_OUT, f"sample {task.spec.sample:.0%}")
+    return None
+
+
+def in_sample(conversation_id: str, task_slug: str, share: float) -> bool:
+    """Deterministic per conversation and task: the same one is in or out however often it is asked."""
+    digest = hashlib.sha256(f"{task_slug}\x1f{conversation_id}".encode()).digest()
+    return int.from_bytes(digest[:8]) < share * 2**64
+
+
+def _content(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
+    rendition = given.rendition
+    if rendition is None:
+        return _skip(Reason.NO_TRANSCRIPT)
+    if not rendition.turns:
+        return _skip(Reason.NO_SPEECH if given.conversation.channel is Channel.CALL else Reason.TOO_SHORT)
+    spoken = [t for t in rendition.turns if t.role not in (Role.AGENT, Role.BOT, Role.SYSTEM)]
+    words = sum(len(t.text.split()) for t in spoken)
+    if len(spoken) < task.spec.min_customer_turns or words < task.spec.min_words:
+        return _skip(Reason.TOO_SHORT, f"{words} words from the customer, the task asks for {task.spec.min_words}")
+    return None
+
+
+def _engine(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
+    config = given.engines.get(task.engine)
+    if config is None or config.family is not EngineFamily.LANGUAGE_MODEL:
+        return _Verdict(RunState.FAILED, Reason.ENGINE_NOT_CONFIGURED, task.engine)
+    if given.tenant.allowed_engines is not None and config.name not in given.tenant.allowed_engines:
+        return _skip(Reason.ENGINE_NOT_ALLOWED, config.name)
+    rendition = given.rendition
+    assert rendition is not None
+    if config.external and not rendition.names_detected and not _may_leave(given.tenant, rendition.language):
+        return _skip(Reason.NO_NAME_DETECTOR, rendition.language or "language not known")
+    tokens = sum(len(t.text) for t in rendition.turns) // CHARACTERS_PER_TOKEN
+    room = int(config.parameters.get("context_tokens", DEFAULT_CONTEXT_TOKENS))
+    if tokens > room and task.spec.long_input is not LongInput.WHOLE:
+        return _skip(Reason.TOO_LONG, f"about {tokens} tokens, the engine reads {room}")
+    return None
+
+
+def _may_leave(tenant: Tenant, language: str | None) -> bool:
+    return language is not None and language.split("-")[0] in tenant.external_languages
+
+
+def task_input_hash(given: PlanInput, task: EffectiveTask) -> str:
+    """Hash of everything that can change the answer. The rendered prompt stands for every variable it reads.
+    Raises PromptFailed."""
+    rendition = given.rendition
+    assert rendition is not None
+    return task.input_hash(
+        schema=answer_schema(task.fields),
+        model=given.engines[task.engine].model,
+        turns_hash=rendition.content_hash,
+        read={
+            "rendered": content_hash(render(task, given.conversation, rendition.turns)),
+            "system": content_hash(SYSTEM_TEXT),
+        },
+    )
+
+
+def _stands(current: Sequence[FieldValue], task: EffectiveTask, input_hash: str) -> bool:
+    """Every field of the task already has the value this very input gave."""
+    known = {v.field_key for v in current if v.input_hash == input_hash and v.task_id == task.task.id}
+    return known >= set(task.spec.field_keys)
