@@ -18,6 +18,8 @@ from typing import IO, Any
 import psutil
 
 _PR_SET_PDEATHSIG = 1
+# Start times are counted from the boot time, which moves a little when the clock is corrected.
+_CLOCK_TOLERANCE_SECONDS = 2.0
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
@@ -60,7 +62,7 @@ class ProcessId:
         """The very process this stands for, None when it has ended (also when its pid is in use again)."""
         try:
             found = psutil.Process(self.pid)
-            same = abs(found.create_time() - self.started) < 0.5
+            same = abs(found.create_time() - self.started) < _CLOCK_TOLERANCE_SECONDS
             alive = found.status() != psutil.STATUS_ZOMBIE
         except psutil.Error:
             return None
@@ -108,9 +110,9 @@ def kill_group(pgid: int) -> None:
         return
 
 
-def free_port(preferred: int = 0, taken: frozenset[int] = frozenset()) -> int:
-    """A free port on 127.0.0.1: `preferred` when it is free, else one the system chooses."""
-    for port in (preferred, *([0] * 50)):
+def free_port(*preferred: int, taken: frozenset[int] = frozenset()) -> int:
+    """A free port on 127.0.0.1 that is not in `taken`: the first of `preferred` that is, else any."""
+    for port in (*preferred, *([0] * 50)):
         if port in taken:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

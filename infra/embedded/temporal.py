@@ -25,7 +25,14 @@ class TemporalPorts:
 
 
 def start_dev_command(
-    binary: Path, ports: TemporalPorts, config: Path, *, database: Path | None, cwd: Path, ui: bool = True
+    binary: Path,
+    ports: TemporalPorts,
+    config: Path,
+    *,
+    database: Path | None,
+    cwd: Path,
+    namespace: str = "default",
+    ui: bool = True,
 ) -> Command:
     """The dev server's command line. Without `database` everything is in memory and lost at the end."""
     argv = [
@@ -37,6 +44,8 @@ def start_dev_command(
         "--log-format", "json",
     ]  # fmt: skip
     argv += ["--ui-port", str(ports.ui)] if ui else ["--headless"]
+    if namespace != "default":
+        argv += ["--namespace", namespace]
     if database is not None:
         argv += ["--db-filename", str(database)]
     for key, value in dynamic_config(config).items():

@@ -21,6 +21,7 @@ import httpx
 
 from infra.embedded import cache
 from infra.embedded.errors import StackError
+from infra.embedded.process import kill_group
 
 VERSION = "1.5.1"
 
@@ -31,6 +32,8 @@ _SHORT_DOWNLOAD_SECONDS = 10.0  # when Go could build it instead
 _LONG_DOWNLOAD_SECONDS = 180.0  # when there is no other way
 _BUILD_SECONDS = 1200.0
 _ROUGHLY_PACKAGES = 1350  # compiled by the build; only for the progress line
+
+_ROOT = Path(__file__).parents[2]
 
 Tell = Callable[[str], None]
 
@@ -49,16 +52,50 @@ def cached_path() -> Path:
     return cache.binary_folder() / f"temporal-{VERSION}"
 
 
+def find_ready() -> TemporalBinary | None:
+    """A binary that needs no fetching: on PATH, else cached."""
+    on_path = shutil.which("temporal")
+    if on_path is not None and (found := _checked(Path(on_path), "PATH")):
+        return found
+    return _checked(cached_path(), "cache")
+
+
+async def ensure(tell: Tell) -> TemporalBinary:
+    """As `find_binary`, in a process that ends when this task is cancelled: a build takes minutes.
+
+    Raises:
+        StackError: none of the ways worked.
+    """
+    if found := await asyncio.to_thread(find_ready):
+        return found
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "infra.embedded.temporal_binary",
+        cwd=_ROOT, stderr=asyncio.subprocess.PIPE, start_new_session=True,
+    )  # fmt: skip
+    assert process.stderr is not None
+    last = ""
+    try:
+        async for line in process.stderr:
+            last = line.decode("utf-8", "replace").strip()
+            tell(last)
+        await process.wait()
+    finally:
+        if process.returncode is None:
+            kill_group(process.pid)
+            await process.wait()
+    found = await asyncio.to_thread(find_ready)
+    if found is None:
+        raise StackError(last)
+    return found
+
+
 def find_binary(tell: Tell = lambda _: None) -> TemporalBinary:
     """The first of the ways that works. May take minutes once (a build); `tell` gets progress lines.
 
     Raises:
         StackError: none of the ways worked; the message lists what was tried and what to do.
     """
-    on_path = shutil.which("temporal")
-    if on_path is not None and (found := _checked(Path(on_path), "PATH")):
-        return found
-    if found := _checked(cached_path(), "cache"):
+    if found := find_ready():
         return found
     tried: list[str] = []
     with cache.exclusive(cached_path().parent, "temporal"):
@@ -165,9 +202,6 @@ def _build(folder: Path, go: Path | None, tell: Tell) -> Path:
     if build.returncode != 0:
         raise StackError(f"go install: {last[-300:]}")
     return folder / "temporal"
-
-
-_ROOT = Path(__file__).parents[2]
 
 
 def main() -> int:
