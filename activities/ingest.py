@@ -11,12 +11,13 @@ from activities.support import begin, finish, heartbeat_on_progress
 from domain import contracts
 from domain.audio import AudioFacts
 from domain.contracts import IngestResult, RunRef
-from domain.conversation import Conversation, Role, Stage, Status
+from domain.conversation import Conversation, Participant, Role, Stage, Status
 from domain.engine import EngineConfig
 from domain.errors import ContentDamaged
 from domain.ids import derived_id
-from domain.intake import AudioIn, ConversationIn
-from domain.transcript import Segment, Transcript, Word
+from domain.intake import AudioIn, ConversationIn, TranscriptIn
+from domain.normalize import transcript_of
+from domain.transcript import Transcript
 from engines.protocols import AudioDecoder, AudioFile
 from services import content_keys, language_strategy
 from services.pull_audio import AudioPuller
@@ -52,7 +53,7 @@ class IngestActivity:
         if intake.audio is not None:
             return await self._ingest_audio(run, tenant, conversation, intake.audio, engines)
         if intake.transcript is not None:
-            return await self._ingest_transcript(run, intake)
+            return await self._ingest_transcript(run, intake.transcript, intake.participants)
         async with finish(self._database, run, Stage.INGEST):
             return IngestResult()
 
@@ -94,8 +95,10 @@ class IngestActivity:
                 key = content_keys.pulled_audio(run, position)
                 await self._puller.pull(run.tenant_id, item.url, key, heartbeat_on_progress())
 
-    async def _ingest_transcript(self, run: RunRef, intake: ConversationIn) -> IngestResult:
-        transcript = supplied_transcript(intake)
+    async def _ingest_transcript(
+        self, run: RunRef, supplied: TranscriptIn, participants: Sequence[Participant]
+    ) -> IngestResult:
+        transcript = transcript_of(supplied, participants)
         body = transcript.model_dump_json().encode()
         transcript_id = derived_id("transcript", run.conversation_id, str(run.revision), "supplied")
         key = content_keys.transcript(run, transcript_id)
@@ -132,37 +135,6 @@ def _speakers(item: AudioIn) -> tuple[Role | None, ...]:
     if item.role is not None:
         return (item.role,)
     return tuple(None if name == "mixed" else Role(name) for name in item.channels) or (None,)
-
-
-def supplied_transcript(intake: ConversationIn) -> Transcript:
-    """A ready-made transcript in our own form, in order of time."""
-    given = intake.transcript
-    if given is None:
-        raise ContentDamaged("the accepted body has no transcript")
-    roles = {p.id: p.role for p in intake.participants}
-    segments = sorted(
-        (
-            Segment(
-                start_ms=s.start_ms,
-                end_ms=s.end_ms,
-                text=s.text,
-                role=roles[s.speaker],
-                participant_id=s.speaker,
-                language=s.language,
-                words=tuple(Word.model_validate(w.model_dump()) for w in s.words),
-            )
-            for s in given.segments
-        ),
-        key=lambda s: (s.start_ms, s.end_ms),
-    )
-    return Transcript(
-        engine=given.engine,
-        model=given.model,
-        language=given.language or intake.language,
-        language_ground="supplied",
-        segments=tuple(segments),
-        duration_ms=max(s.end_ms for s in segments),
-    )
 
 
 def transcript_record(

@@ -3,15 +3,19 @@
 from datetime import datetime, timedelta
 
 from domain.clock import utc_now
-from domain.contracts import ConcludeRequest, Conclusion, RunRef
+from domain.contracts import (
+    BACKPRESSURE_REASON,
+    SETTLING_REASON,
+    ConcludeRequest,
+    Conclusion,
+    RunRef,
+)
 from domain.conversation import Conversation, Lane, Stage, StageStatus, Status
 from domain.ids import derived_id
 from storage.protocols import DeadLetter, TenantTx
 
-SETTLING = "settling"
-
 RETURN_AFTER = {
-    "backpressure": timedelta(minutes=1),
+    BACKPRESSURE_REASON: timedelta(minutes=1),
     "engine_quota_exhausted": timedelta(hours=1),
 }
 """Parked for one of these, a run comes back by itself; for any other reason it waits for an operator."""
@@ -23,7 +27,7 @@ async def conclude_run(tx: TenantTx, request: ConcludeRequest) -> str | None:
     conversation = await tx.conversations.get(run.conversation_id)
     parked = request.conclusion is Conclusion.PARKED
     letter = None
-    if request.reason != SETTLING:
+    if request.reason != SETTLING_REASON:
         state = StageStatus.PARKED if parked else StageStatus.FAILED
         error = f"{request.reason}: {request.detail}" if request.detail else request.reason
         await tx.runs.stage(run, request.stage, state, attempt=max(1, request.attempts), error=error)
@@ -38,7 +42,7 @@ async def conclude_run(tx: TenantTx, request: ConcludeRequest) -> str | None:
 
 async def _come_back(tx: TenantTx, request: ConcludeRequest, conversation: Conversation) -> None:
     run, now = request.run, utc_now()
-    if request.reason == SETTLING:
+    if request.reason == SETTLING_REASON:
         not_before = await settled_at(tx, run, conversation)
     elif request.reason in RETURN_AFTER:
         not_before = now + RETURN_AFTER[request.reason]
@@ -48,7 +52,7 @@ async def _come_back(tx: TenantTx, request: ConcludeRequest, conversation: Conve
         run.conversation_id,
         run.revision,
         enter_at=resume_stage(request.stage),
-        lane=run.lane if request.reason == SETTLING else Lane.BACKFILL,
+        lane=run.lane if request.reason == SETTLING_REASON else Lane.BACKFILL,
         channel=conversation.channel,
         reason=request.reason,
         not_before=not_before,
