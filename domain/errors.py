@@ -7,7 +7,7 @@ into HTTP answers.
 """
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Self
 
 
 @dataclass(frozen=True)
@@ -44,15 +44,27 @@ class InvalidInput(ParleyError):
         self.problems = problems
 
     @classmethod
-    def of(cls, field: str, reason: str) -> "InvalidInput":
+    def of(cls, field: str, reason: str) -> Self:
         return cls(f"{field}: {reason}", (FieldProblem(field, reason),))
 
 
 class InvalidFilter(InvalidInput):
-    """A filter expression that does not parse or names an unknown field."""
+    """A filter expression that does not parse or names an unknown field.
+
+    `column` (1, 2, 3 …) is where in the text form the trouble starts; None when there is no text, as in the JSON form.
+    """
 
     code = "invalid_filter"
     title = "The filter is not valid"
+
+    def __init__(self, message: str, problems: tuple[FieldProblem, ...] = (), column: int | None = None) -> None:
+        super().__init__(message, problems)
+        self.column = column
+
+    @classmethod
+    def at(cls, column: int | None, reason: str) -> "InvalidFilter":
+        where = reason if column is None else f"column {column}: {reason}"
+        return cls(f"filter: {where}", (FieldProblem("filter", where),), column)
 
 
 class TooLarge(InvalidInput):

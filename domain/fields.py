@@ -10,40 +10,10 @@ from pydantic import Field, StringConstraints, model_validator
 
 from domain.conversation import Frozen, ShortText
 from domain.ids import IdStr
+from domain.names import RESERVED_KEYS
 
 FieldKey = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]
 FieldScalar = int | float | bool | str | tuple[str, ...]
-
-RESERVED_KEYS = frozenset(
-    {
-        "channel",
-        "status",
-        "source",
-        "external_id",
-        "interaction_id",
-        "started",
-        "ended",
-        "received",
-        "duration",
-    }
-    | {"direction", "queue", "team", "campaign", "language", "tag", "disposition", "agent", "turns", "meta"}
-    | {
-        "searchable",
-        "id",
-        "revision",
-        "and",
-        "or",
-        "not",
-        "in",
-        "is",
-        "exists",
-        "true",
-        "false",
-        "null",
-        "sample",
-    }
-)
-"""Built-in names of the filter grammar: a Custom Field may not take one."""
 
 
 class FieldType(StrEnum):
