@@ -10,9 +10,13 @@ from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
+from uuid import NAMESPACE_URL, uuid5
 
 import av
 import pytest
+
+from domain.intake import ConversationIn
+from domain.starter import CHURN_RISK, CONTACT_REASON, SENTIMENT
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "cli" / "demo_data"
@@ -23,12 +27,10 @@ TEXTS = [path for path in CONVERSATIONS if path not in CALLS]
 
 CHANNELS = {"call", "chat", "email", "ticket"}
 ROLES = {"agent", "customer", "bot", "system"}
-REASONS = {
-    *("billing", "refund_return", "delivery", "technical_issue", "account_access", "cancellation", "complaint"),
-    *("information", "appointment_booking", "order_change", "fraud_security", "other", "unknown"),
-}
-SENTIMENTS = {"positive", "neutral", "negative", "mixed", "unknown"}
-CHURN = {"low", "medium", "high", "unknown"}
+# a label is one of the field's options, or says that there is no ground for any
+REASONS, SENTIMENTS, CHURN = (
+    {option.id for option in field.options} | {"unknown"} for field in (CONTACT_REASON, SENTIMENT, CHURN_RISK)
+)
 VOICES = {"rms", "awb", "slt"}
 
 by_name = pytest.mark.parametrize("path", CONVERSATIONS, ids=lambda path: path.stem)
@@ -143,6 +145,15 @@ def test_conversation_is_well_formed(path: Path) -> None:
     assert ("messages" in body) != ("audio" in body)
 
 
+@by_name
+def test_the_api_takes_it(path: Path) -> None:
+    body = load(path)
+    for part in body.get("audio", []):
+        part["id"] = str(uuid5(NAMESPACE_URL, part.pop("file")))  # what the client does after the upload
+    taken = ConversationIn.model_validate(body)
+    assert taken.external_id == path.stem
+
+
 @by_text
 def test_messages_are_in_order_and_by_known_authors(path: Path) -> None:
     body = load(path)
@@ -208,7 +219,8 @@ def test_label_uses_the_known_values(path: Path) -> None:
     assert band is None or (len(band) == 2 and 1 <= band[0] <= band[1] <= 5)
     assert fields["csat"]["why"]
     also = fields.get("also_acceptable", {})
-    assert set(also) <= {"sentiment", "contact_reason", "churn_risk"}
+    assert set(also) <= {"csat", "sentiment", "contact_reason", "churn_risk"}
+    assert also.get("csat", ["unknown"]) == ["unknown"]
     assert {fields["sentiment"], *also.get("sentiment", [])} <= SENTIMENTS
     assert {*as_list(fields["contact_reason"]), *also.get("contact_reason", [])} <= REASONS
     assert {fields["churn_risk"], *also.get("churn_risk", [])} <= CHURN
