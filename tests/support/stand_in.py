@@ -1,6 +1,6 @@
 """Stand-ins for the service's own processes: they become ready, obey SIGTERM and do nothing else.
 
-    python -m tests.support.stand_in worker ROLE | api | migrate | stubborn | hopeless
+python -m tests.support.stand_in worker ROLE | api | migrate | stubborn | hopeless
 """
 
 import http.server
