@@ -10,11 +10,11 @@ from temporalio import activity
 from activities.ingest import read_intake
 from activities.support import begin, finish, heartbeat_on_progress
 from domain import contracts
+from domain.canonical import rendition_hash
 from domain.contracts import NormalizeResult, RunRef
 from domain.conversation import Conversation, Frozen, Note, Stage
 from domain.errors import ContentMissing
 from domain.normalize import notes_of_transcript, thread, turns_of_thread, turns_of_transcript
-from domain.tasks import content_hash
 from domain.times import StampContext
 from domain.transcript import Message, Transcript
 from domain.turns import Mask, Redaction, Turn
@@ -117,12 +117,11 @@ class NormalizeActivity:
         await self._content.put(run.tenant_id, key, sealed.model_dump_json().encode())
 
     async def _write(self, run: RunRef, read: _Read, redaction: Redaction, transcript: TranscriptRecord | None) -> None:
-        turns = [[t.number, t.role.value, t.text] for t in redaction.turns]
         rendition = Rendition(
             conversation_id=run.conversation_id,
             revision=run.revision,
             turns=redaction.turns,
-            content_hash=content_hash({"redactor": redaction.redactor, "turns": turns}),
+            content_hash=rendition_hash(redaction.turns, redaction.redactor),
             redactor=redaction.redactor,
             detectors=redaction.detectors,
             names_detected=redaction.names_detected,

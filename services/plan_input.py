@@ -1,7 +1,6 @@
 """Gathers what the planning rules read, in one tenant transaction."""
 
 from collections.abc import Sequence
-from zoneinfo import ZoneInfo
 
 from domain.clock import utc_now
 from domain.contracts import RunRef
@@ -19,8 +18,7 @@ async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = ()) -> Pla
     engines = {e.name: e for e in await tx.catalog.engines()}
     current = await tx.values.current(run.conversation_id) if conversation.revision > 1 or run.entry > 1 else ()
     filtered = [t for t in tasks if t.spec.filter is not None]
-    schema = FilterSchema.of(await tx.catalog.fields()) if filtered else FilterSchema.of(())
-    zone = ZoneInfo(tx.tenant.time_zone)
+    schema = FilterSchema.of(await tx.catalog.fields(), may_see_sensitive=True) if filtered else FilterSchema.of(())
     return PlanInput(
         run=run,
         tenant=tx.tenant,
@@ -28,7 +26,9 @@ async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = ()) -> Pla
         rendition=rendition,
         tasks=tasks,
         engines=engines,
-        filters={t.task.id: parse(t.spec.filter or "", schema, now=utc_now(), zone=zone) for t in filtered},
+        filters={
+            t.task.id: parse(t.spec.filter or "", schema, now=utc_now(), zone=tx.tenant.time_zone) for t in filtered
+        },
         facts=FilterFacts.of(conversation, current, turns=len(rendition.turns) if rendition else 0),
         current=[v for v in current if v.layer is Layer.AI and v.revision == run.revision],
     )

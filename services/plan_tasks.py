@@ -1,6 +1,5 @@
 """Which AI Tasks run for a conversation, which do not, and by which rule: one ledger row each."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -97,15 +96,9 @@ def _scope(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
     condition = given.filters.get(task.task.id)
     if condition is not None and not matches(condition, given.facts):
         return _skip(Reason.FILTERED_OUT, task.spec.filter)
-    if not in_sample(given.conversation.id, task.task.slug, task.spec.sample):
+    if not in_sample(given.conversation.id, task.spec.sample):
         return _skip(Reason.SAMPLED_OUT, f"sample {task.spec.sample:.0%}")
     return None
-
-
-def in_sample(conversation_id: str, task_slug: str, share: float) -> bool:
-    """Deterministic per conversation and task: the same one is in or out however often it is asked."""
-    digest = hashlib.sha256(f"{task_slug}\x1f{conversation_id}".encode()).digest()
-    return int.from_bytes(digest[:8]) < share * 2**64
 
 
 def _content(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
