@@ -1,0 +1,1 @@
+"""The schema, step by step: Alembic revisions in `versions/`, their SQL in `sql/`. See README.md."""
