@@ -39,7 +39,9 @@ class RunRef(Frozen):
 class ConversationRun(Frozen):
     """Input of ConversationWorkflow. `enter_at` is where this entry begins; everything before it is known already.
 
-    task_ids limits analysis to some AI Tasks (a re-run); empty means all that are active.
+    Planned runs belong to an entry, so an entry at `analyze` or `persist` begins at `plan`; engine calls that were
+    recorded are found there and not repeated. task_ids limits analysis to some AI Tasks (a re-run); empty means all
+    that are active. transcription is the engine kind for an entry at `transcribe`.
     """
 
     run: RunRef
@@ -49,12 +51,43 @@ class ConversationRun(Frozen):
     task_ids: Annotated[tuple[IdStr, ...], Field(max_length=MAX_RUNS_PER_ENGINE)] = ()
 
 
-class ConversationOutcome(Frozen):
-    """Result of ConversationWorkflow."""
+class Outcome(StrEnum):
+    """How a run of the workflow ended; also the value of the search attribute."""
 
-    status: Status
+    COMPLETED = "completed"
+    COMPLETED_WITH_GAPS = "completed_with_gaps"
+    PARKED = "parked"
+    FAILED = "failed"
+    SUPERSEDED = "superseded"
+    CANCELLED = "cancelled"
+
+
+class ConversationOutcome(Frozen):
+    """Result of ConversationWorkflow. A run that fails or is cancelled has none: Temporal shows it as such."""
+
+    outcome: Outcome
     reason: Code | None = None
     values: int = 0
+
+
+class ReconcileRequest(Frozen):
+    """Bounds of one round. Ages in seconds: `grace` is what the accepting process gets to start an entry itself,
+    `stale` is how long a lease may be silent before Temporal is asked about its run."""
+
+    entries: int = Field(default=200, ge=1, le=1000)
+    leases: int = Field(default=100, ge=1, le=1000)
+    grace: float = Field(default=3.0, ge=0)
+    stale: float = Field(default=60.0, ge=0)
+
+
+class ReconcileResult(Frozen):
+    """started: pending entries; restarted: runs Temporal had lost; dead_lettered: runs that ended without a
+    conclusion; deferred: entries that could not be looked at this time."""
+
+    started: int = 0
+    restarted: int = 0
+    dead_lettered: int = 0
+    deferred: int = 0
 
 
 class IngestResult(Frozen):
@@ -111,13 +144,25 @@ class PersistResult(Frozen):
     superseded: bool = False
 
 
+CANCELLED_REASON = "cancelled"
+BACKPRESSURE_REASON = "backpressure"
+SETTLING_REASON = "settling"
+LOST_REASON = "ended_without_conclusion"
+TIMEOUT_REASON = "stage_timeout"
+HEARTBEAT_REASON = "heartbeat_lost"
+
+
 class Conclusion(StrEnum):
     PARKED = "parked"
     FAILED = "failed"
 
 
 class ConcludeRequest(Frozen):
-    """How a run ends that does not persist: parked with a reason, or failed into the dead letters."""
+    """How a run ends that is not complete: parked with a reason, or failed into the dead letters.
+
+    `reason` is an error's code or one of the *_REASON constants. A run that has persisted what it could is
+    concluded as parked afterwards when some engine's batch has to wait (backpressure, quota): the stage is `analyze`.
+    """
 
     run: RunRef
     conclusion: Conclusion
@@ -204,4 +249,29 @@ ANALYZE = Contract("analyze", AnalyzeRequest, AnalyzeResult, QueueKind.LANGUAGE_
 PERSIST = Contract("persist", RunRef, PersistResult, QueueKind.CONVERSATIONS, "persist")
 CONCLUDE = Contract("conclude", ConcludeRequest, ConcludeResult, QueueKind.CONVERSATIONS, "conclude")
 
-CONTRACTS: tuple[Contract[Any, Any], ...] = (INGEST, TRANSCRIBE, NORMALIZE, PLAN, ANALYZE, PERSIST, CONCLUDE)
+RECONCILE = Contract("reconcile", ReconcileRequest, ReconcileResult, QueueKind.CONVERSATIONS, "reconcile")
+
+CONTRACTS: tuple[Contract[Any, Any], ...] = (
+    INGEST,
+    TRANSCRIBE,
+    NORMALIZE,
+    PLAN,
+    ANALYZE,
+    PERSIST,
+    CONCLUDE,
+    RECONCILE,
+)
+
+CONVERSATION_WORKFLOW = "ConversationWorkflow"
+RECONCILE_WORKFLOW = "ReconcileWorkflow"
+
+
+class Attribute(StrEnum):
+    """Search attributes of a run, all keywords (`temporal-config/search-attributes.toml`). Never encrypted."""
+
+    TENANT = "ParleyTenant"
+    CHANNEL = "ParleyChannel"
+    STAGE = "ParleyStage"
+    OUTCOME = "ParleyOutcome"
+    SOURCE = "ParleySource"
+    LANE = "ParleyLane"

@@ -45,9 +45,12 @@ def use(table: PolicyTable) -> None:
     _table.update(table)
 
 
-def policy(key: str, lane: Lane) -> StagePolicy:
-    """The policy of a contract's key in a lane. Raises LookupError when the configuration lacks it."""
-    found = _table.get((key, lane))
+def policy(key: str, lane: Lane, kind: str | None = None) -> StagePolicy:
+    """The policy of a contract's key in a lane; an engine kind may have its own (`analyze.gemini`).
+
+    Raises LookupError when the configuration lacks it.
+    """
+    found = _table.get((f"{key}.{kind}", lane)) or _table.get((key, lane))
     if found is None:
         raise LookupError(f"temporal-config/policies.toml has no policy for {key} in lane {lane.value}")
     return found

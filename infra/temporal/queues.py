@@ -1,0 +1,54 @@
+"""Who serves the task queues and what waits in them: `services.ports.QueueInspector` on a Temporal client."""
+
+import asyncio
+from collections.abc import Sequence
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
+from temporalio.client import Client
+
+from infra.temporal.rpc import RPC_TIMEOUT, bounded
+from services.ports import Pollers
+
+
+class TemporalQueues:
+    """Fulfils `services.ports.QueueInspector`. The server caches backlog figures for about five seconds."""
+
+    def __init__(self, client: Client, task_queues: Sequence[str]) -> None:
+        self._client = client
+        self._task_queues = tuple(task_queues)
+
+    async def queues(self) -> Sequence[Pollers]:
+        """One row per task queue, in the order configured. Raises Unavailable."""
+        async with bounded("describe task queues"):
+            return await asyncio.gather(*(self._queue(name) for name in self._task_queues))
+
+    async def pollers(self, task_queue: str, kind: TaskQueueType.ValueType) -> frozenset[str]:
+        """Identities of the workers that poll a queue. Raises Unavailable."""
+        async with bounded("describe a task queue"):
+            answer = await self._describe(task_queue, kind)
+        return frozenset(poller.identity for poller in answer.pollers)
+
+    async def _queue(self, name: str) -> Pollers:
+        workflows = await self._describe(name, TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW)
+        activities = await self._describe(name, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
+        stats = (workflows.stats, activities.stats)
+        return Pollers(
+            task_queue=name,
+            workflow_pollers=len(workflows.pollers),
+            activity_pollers=len(activities.pollers),
+            backlog=sum(stat.approximate_backlog_count for stat in stats),
+            backlog_age_seconds=max(stat.approximate_backlog_age.ToTimedelta().total_seconds() for stat in stats),
+        )
+
+    async def _describe(self, name: str, kind: TaskQueueType.ValueType) -> DescribeTaskQueueResponse:
+        return await self._client.workflow_service.describe_task_queue(
+            DescribeTaskQueueRequest(
+                namespace=self._client.namespace,
+                task_queue=TaskQueue(name=name),
+                task_queue_type=kind,
+                report_stats=True,
+            ),
+            timeout=RPC_TIMEOUT,
+        )
