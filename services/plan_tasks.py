@@ -3,13 +3,11 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from domain.filters.ast import Filter
-
 from domain.contracts import RunRef
 from domain.conversation import Channel, Conversation, Role
 from domain.engine import EngineConfig, EngineFamily
 from domain.fields import answer_schema
-from domain.filters import FilterFacts, matches
+from domain.filters import Filter, FilterFacts, in_sample, matches
 from domain.ids import derived_id
 from domain.ledger import Reason, RunState, TaskRun
 from domain.tasks import EffectiveTask, LongInput, content_hash
