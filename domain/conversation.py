@@ -23,10 +23,17 @@ class Channel(StrEnum):
 
 
 class Role(StrEnum):
+    """`unknown`: somebody spoke and it is not known who (mono audio without diarization). Never a guess."""
+
     AGENT = "agent"
     CUSTOMER = "customer"
     BOT = "bot"
     SYSTEM = "system"
+    UNKNOWN = "unknown"
+
+    def may_be(self, wanted: "Role | None") -> bool:
+        """Whether words of this role can stand for what `wanted` said: the same role, or not known whose."""
+        return wanted is None or self is wanted or self is Role.UNKNOWN
 
 
 class Direction(StrEnum):
