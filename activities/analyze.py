@@ -108,7 +108,9 @@ class AnalyzeActivity:
         outcomes = await self._ask_all(work)
         errors = [(q.run, o) for q, o in zip(work.questions, outcomes, strict=True) if isinstance(o, EngineError)]
         records = [o for o in outcomes if isinstance(o, AnswerRecord)]
-        last_try = activity.info().attempt >= policy(contracts.ANALYZE.policy, run.lane).maximum_attempts
+        last_try = (
+            activity.info().attempt >= policy(contracts.ANALYZE.policy, run.lane, work.config.kind).maximum_attempts
+        )
         if errors and not last_try:
             async with self._database.tenant_tx(run.tenant_id) as tx:
                 await self._write(tx, work, records)

@@ -117,7 +117,7 @@ def verify(
     found = [(turn, span) for turn in turns if (span := _locate(turn, needle)) is not None]
     if not found:
         return RejectedQuote(claimed=claimed, problem=QuoteProblem.NOT_FOUND)
-    fitting = [(turn, span) for turn, span in found if required_role is None or turn.role is required_role]
+    fitting = [(turn, span) for turn, span in found if turn.role.may_be(required_role)]
     if not fitting:
         return RejectedQuote(claimed=claimed, problem=QuoteProblem.WRONG_ROLE)
     turn, (start, end) = min(fitting, key=lambda hit: (hit[0].number != claimed.turn, hit[0].number))
