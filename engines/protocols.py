@@ -18,8 +18,8 @@ from domain.fields import CustomField
 from domain.transcript import Transcript
 from domain.turns import Redaction, Turn
 
-Samples = NDArray[np.float32]
-"""Mono audio, shape (n,), range -1..1."""
+Samples = NDArray[np.int16]
+"""Mono audio as 16-bit PCM, shape (n,): half the memory of floats, and no call is recorded finer."""
 
 Progress = Callable[[float], None]
 """Called with the share done, 0..1, whenever there is progress: the activity turns it into a heartbeat."""
@@ -27,22 +27,35 @@ Progress = Callable[[float], None]
 
 @dataclass(frozen=True)
 class AudioFile:
-    """One file as it was handed in. `speakers` names each channel in order: a role, or None for "mixed"."""
+    """One file as it was handed in. `speakers` names each channel in order: a role, or None for "mixed".
 
-    data: bytes
+    offset_ms: where the file starts in the call.
+    """
+
+    data: bytes = field(repr=False)
     speakers: tuple[Role | None, ...]
     offset_ms: int = 0
 
 
 @dataclass(frozen=True)
 class SpeakerTrack:
-    """One speaker's audio in the call's own time. `role` is None when several speakers share the track."""
+    """One speaker's audio. `role` is None when several speakers share the track.
+
+    channel: number of the track among all channels of all files, in order. The first sample is `start_ms` into the
+    call; `speech` is in the call's own time, disjoint and in order.
+    """
 
     role: Role | None
     channel: int
-    samples: Samples
+    samples: Samples = field(repr=False)
     sample_rate: int
     speech: tuple[SpeechSpan, ...]
+    start_ms: int = 0
+
+    @property
+    def end_ms(self) -> int:
+        """Where the track ends in the call."""
+        return self.start_ms + len(self.samples) * 1000 // self.sample_rate
 
 
 @dataclass(frozen=True)
@@ -57,8 +70,10 @@ class CallAudio:
 class AudioDecoder(Protocol):
     """Decodes WAV, FLAC, MP3, M4A, OGG/Opus; 8-48 kHz.
 
-    Raises UnsupportedMedia (not audio, or not a kind read here), UndecodableContent (damaged, truncated to nothing,
-    channel count other than said), TooLarge (longer than `max_duration_ms`). Blocking: call it in a thread.
+    Raises UnsupportedMedia (not audio, or not a kind or rate read here), UndecodableContent (damaged, truncated to
+    nothing, channel count other than said), TooLarge (longer than `max_duration_ms`). A truncated file that still
+    holds audio is decoded and noted; so is a recording without speech. Blocking: call it in a thread; `progress` is
+    called in that thread.
     """
 
     def decode(self, files: Sequence[AudioFile], *, max_duration_ms: int, progress: Progress) -> CallAudio: ...
