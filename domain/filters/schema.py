@@ -64,7 +64,7 @@ class FilterSchema:
     def unknown(self, key: str) -> str:
         """Why `find` has nothing, with what may have been meant."""
         if key.startswith(META_PREFIX):
-            return f"`{key[:80]}`: a metadata key has letters, digits and _, starts with a letter and is not longer than 63"
+            return f"`{key[:80]}`: a metadata key is a letter, then up to 62 letters, digits and _"
         lowered = key.lower()
         close = [lowered] if lowered in self.names else get_close_matches(lowered, self.names, n=1, cutoff=0.6)
         hint = f", did you mean `{close[0]}`?" if close else f"; metadata is written `{META_PREFIX}{key[:60]}`"
