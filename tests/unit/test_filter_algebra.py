@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from domain.filters import conditions, from_json, matches, parse, to_json, to_text
 from domain.filters.conditions import All, AnyOf, Condition
 from domain.filters.facts import FilterFacts
-from domain.filters.tree import MAX_LENGTH, Expression, Filter, Not, conjunction, disjunction, leaves
+from domain.filters.tree import MAX_LENGTH, Expression, Filter, Not, Sample, conjunction, disjunction, leaves
 from tests.support.filter_cases import EXPRESSIONS, NOW, SCHEMA, ZONE, facts, naive
 
 
@@ -62,7 +62,7 @@ def test_lowering_nests_no_deeper_than_the_filter_alternates(expression: Express
 @given(EXPRESSIONS, facts())
 def test_the_names_read_are_all_that_matters(expression: Expression, of: FilterFacts) -> None:
     read = bound(expression).names()
-    assert all(getattr(leaf, "name", None) is None or leaf.name.key in read for leaf in leaves(expression))
+    assert all(isinstance(leaf, Sample) or leaf.name.key in read for leaf in leaves(expression))
     blind = FilterFacts(
         id=of.id,
         texts={k: v for k, v in of.texts.items() if k in read},

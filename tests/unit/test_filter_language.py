@@ -4,13 +4,13 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from domain.conversation import Channel, Conversation, Participant, Role, Status
+from domain.conversation import Channel, Conversation, Direction, Participant, Role, Status
 from domain.errors import InvalidFilter, InvalidInput
-from domain.fields import RESERVED_KEYS, FieldScalar, FieldType
+from domain.fields import FieldScalar, FieldType
 from domain.filters import FilterFacts, FilterSchema, from_json, in_sample, matches, parse, to_json, to_text
 from domain.filters.facts import sample_bucket, token
 from domain.ids import derived_id, new_id, new_tenant_id
-from domain.names import BUILT_INS, KEYWORDS
+from domain.names import BUILT_INS, KEYWORDS, RESERVED_KEYS
 from domain.values import FieldValue, Layer, SubjectKind, ValueKind
 from tests.support.filter_cases import FIELDS, NOW, SCHEMA, ZONE, field
 
@@ -225,13 +225,18 @@ def test_a_caller_who_may_see_sensitive_fields_may_filter_them() -> None:
 
 def test_every_built_in_and_keyword_is_reserved_for_fields() -> None:
     assert {*BUILT_INS, *KEYWORDS, "meta"} == RESERVED_KEYS
-    with pytest.raises(ValueError, match="reserved"):
+    with pytest.raises(ValueError, match="built-in"):
         field("between", FieldType.TEXT)
 
 
 def test_every_built_in_is_projected() -> None:
     full = conversation(
-        interaction_id="i-1", direction="inbound", team="t", campaign="c", language="en", dispositions=("solved",)
+        interaction_id="i-1",
+        direction=Direction.INBOUND,
+        team="t",
+        campaign="c",
+        language="en",
+        dispositions=("solved",),
     )
     facts = FilterFacts.of(full, turns=3)
     assert {*facts.texts, *facts.numbers, *facts.flags} >= set(BUILT_INS)
