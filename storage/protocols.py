@@ -403,12 +403,16 @@ class ApiKeyRecord(Frozen):
 
 
 class DirtyConversation(Frozen):
-    """`mark` changes whenever the conversation is made dirty again: `clear` with an old mark clears nothing."""
+    """`mark` changes whenever the conversation is made dirty again: `clear` with an old mark clears nothing.
+
+    attempts: how often this mark was deferred after a failure.
+    """
 
     tenant_id: str
     conversation_id: str
     mark: int
     since: datetime
+    attempts: int = 0
 
 
 class Platform(Protocol):

@@ -81,13 +81,13 @@ as $$
 $$;
 
 create function platform_search_dirty(most integer)
-returns table (tenant_id text, conversation_id uuid, mark bigint, since timestamptz)
+returns table (tenant_id text, conversation_id uuid, mark bigint, since timestamptz, attempts integer)
 language sql
 stable
 security definer
 set search_path = public, pg_temp
 as $$
-  select o.tenant_id, o.conversation_id, o.mark, o.since
+  select o.tenant_id, o.conversation_id, o.mark, o.since, o.attempts
   from search_outbox o
   where o.due_at <= statement_timestamp()
   order by o.due_at
