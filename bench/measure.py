@@ -34,7 +34,7 @@ class Measurement:
         """Whether the aim is reached; None without one."""
         if self.aim is None:
             return None
-        return (ge if self.direction == "≥" else le)(self.value, self.aim)
+        return bool((ge if self.direction == "≥" else le)(self.value, self.aim))
 
 
 def hardware() -> dict[str, Any]:
