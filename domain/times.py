@@ -4,7 +4,6 @@ Nothing here reads the clock: the time of receipt is handed in, so a repeated ru
 """
 
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -40,7 +39,6 @@ class TimeNote(StrEnum):
     MISSING = "time_missing"
     IN_FUTURE = "time_in_future"
     FAR_PAST = "time_far_past"
-    END_BEFORE_START = "time_end_before_start"
 
 
 @dataclass(frozen=True)
@@ -101,41 +99,6 @@ def canonical_stamp(stamp: str | None) -> str | None:
     if moment.tzinfo is None:
         return moment.isoformat()
     return _to_utc(moment, "at").isoformat().replace("+00:00", "Z")
-
-
-@dataclass(frozen=True)
-class ConversationTimes:
-    """When a conversation began and ended. ended_at is None when it is not known."""
-
-    started_at: datetime
-    started_offset_minutes: int
-    ended_at: datetime | None
-    notes: tuple[Note, ...]
-
-
-def conversation_times(
-    started_at: str | None, ended_at: str | None, messages: Iterable[str | None], context: StampContext
-) -> ConversationTimes:
-    """The conversation's own stamps; without a start the earliest message's; without any the time of receipt.
-
-    An end before the start is left out, with a note. Raises InvalidInput naming the field of an unreadable stamp.
-    """
-    stamps = [read_stamp(s, context, field=f"messages[{n}].at") for n, s in enumerate(messages) if s is not None]
-    reliable = [stamp for stamp in stamps if stamp.reliable]
-    if started_at is None and reliable:
-        start = min(reliable, key=lambda stamp: stamp.at)
-    else:
-        start = read_stamp(started_at, context, field="started_at")
-    notes = list(start.notes)
-    end: datetime | None = None
-    if ended_at is not None:
-        stamp = read_stamp(ended_at, context, field="ended_at")
-        notes += [note for note in stamp.notes if note not in notes]
-        end = stamp.at
-        if end < start.at:
-            notes.append(_note(TimeNote.END_BEFORE_START, f"The end {ended_at} is before the start and is left out."))
-            end = None
-    return ConversationTimes(start.at, start.offset_minutes, end, tuple(notes))
 
 
 def is_zone(name: str) -> bool:

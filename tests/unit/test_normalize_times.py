@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InvalidInput
-from domain.times import StampContext, canonical_stamp, conversation_times, read_stamp
+from domain.times import StampContext, canonical_stamp, read_stamp
 
 RECEIVED = datetime(2026, 11, 20, 12, 0, tzinfo=UTC)
 CONTEXT = StampContext(received_at=RECEIVED, source_zone="Europe/Berlin", tenant_zone="America/New_York")
@@ -125,27 +125,3 @@ def test_the_moment_is_kept_whatever_the_offset(naive: datetime, minutes: int) -
     assert read.at.utcoffset() == timedelta(0)
     assert read.offset_minutes == minutes
     assert canonical_stamp(moment.isoformat()) == canonical_stamp(moment.astimezone(UTC).isoformat(sep=" "))
-
-
-def test_a_conversation_begins_with_its_earliest_message() -> None:
-    stamps = ["2026-11-09T10:05:00Z", None, "2026-11-09T11:00:00+01:00", "2099-01-01T00:00:00Z"]
-    times = conversation_times(None, None, stamps, CONTEXT)
-    assert times.started_at == datetime(2026, 11, 9, 10, 0, tzinfo=UTC)
-    assert (times.started_offset_minutes, times.ended_at, times.notes) == (60, None, ())
-
-
-def test_a_conversation_without_any_time_begins_when_it_is_received() -> None:
-    times = conversation_times(None, None, [None, None], CONTEXT)
-    assert (times.started_at, codes(times.notes)) == (RECEIVED, ["time_missing"])
-
-
-def test_an_end_before_the_start_is_left_out() -> None:
-    times = conversation_times("2026-11-09T10:00:00Z", "2026-11-09T09:00:00Z", [], CONTEXT)
-    assert times.ended_at is None
-    assert codes(times.notes) == ["time_end_before_start"]
-
-
-def test_an_unreadable_message_stamp_is_named() -> None:
-    with pytest.raises(InvalidInput) as caught:
-        conversation_times("2026-11-09T10:00:00Z", None, [None, "nonsense"], CONTEXT)
-    assert caught.value.problems[0].field == "messages[1].at"
