@@ -95,9 +95,7 @@ def start_detached(state: StateFolder, tell: Tell) -> StackRecord:
 def current(state: StateFolder) -> StackRecord | None:
     """The record of the folder, marked stopped when its supervisor is gone; None when there never was one."""
     record = state.read_record()
-    if record is None or record.is_live():
-        return record
-    if record.state in (StackState.FAILED, StackState.STOPPED):
+    if record is None or record.supervisor() or record.state in (StackState.FAILED, StackState.STOPPED):
         return record
     alive = {name for name, _ in leftovers(record)}
     processes = tuple(
@@ -118,7 +116,7 @@ def down(state: StateFolder, tell: Tell, *, wipe: bool = False) -> bool:
     record = state.read_record()
     ran = False
     if record is not None:
-        supervisor = record.supervisor().process()
+        supervisor = record.supervisor()
         if supervisor is not None:
             ran = True
             tell(f"stopping the supervisor (pid {supervisor.pid}) and its processes")

@@ -25,6 +25,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal
 
+import psutil
 from pydantic import BaseModel, ConfigDict, SecretStr, ValidationError
 
 from domain.clock import utc_now
@@ -96,12 +97,11 @@ class StackRecord(_Record):
     notes: tuple[str, ...] = ()
     error: str | None = None
 
-    def supervisor(self) -> ProcessId:
-        return ProcessId(self.supervisor_pid, self.supervisor_started)
-
-    def is_live(self) -> bool:
-        """Whether the supervisor that wrote this still runs."""
-        return self.supervisor().process() is not None
+    def supervisor(self) -> psutil.Process | None:
+        """The supervisor that wrote this, while it still keeps the stack running."""
+        if self.state in (StackState.STOPPED, StackState.FAILED):
+            return None
+        return ProcessId(self.supervisor_pid, self.supervisor_started).process()
 
 
 @dataclass(frozen=True)

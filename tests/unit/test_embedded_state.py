@@ -70,7 +70,10 @@ def test_the_record_is_private_and_read_back(state: StateFolder) -> None:
     assert stat.S_IMODE(state.record_file.stat().st_mode) == 0o600
     again = state.read_record()
     assert again is not None
-    assert again.is_live()
+    live = again.supervisor()
+    assert live is not None
+    assert live.pid == os.getpid()
+    assert again.model_copy(update={"state": StackState.STOPPED}).supervisor() is None
     state.record_file.write_text("{ half a rec")
     assert state.read_record() is None
 
