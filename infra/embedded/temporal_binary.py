@@ -27,6 +27,7 @@ VERSION = "1.5.1"
 
 _PACKAGE = f"github.com/temporalio/cli/cmd/temporal@v{VERSION}"
 _DOWNLOAD_HOST = "https://temporal.download/"
+_GO_PLACES = ("/usr/local/go/bin/go", "/usr/lib/go/bin/go")  # often not on PATH
 _PROBE_SECONDS = 3.0
 _SHORT_DOWNLOAD_SECONDS = 10.0  # when Go could build it instead
 _LONG_DOWNLOAD_SECONDS = 180.0  # when there is no other way
@@ -163,7 +164,7 @@ async def _download_with_sdk(folder: Path) -> None:
 
 def _find_go() -> Path | None:
     """A Go that can build the server: 1.25, or 1.21 which fetches a newer toolchain by itself."""
-    for candidate in (shutil.which("go"), "/usr/local/go/bin/go", "/usr/lib/go/bin/go"):
+    for candidate in (shutil.which("go"), *_GO_PLACES):
         if candidate is None or not Path(candidate).is_file():
             continue
         outcome = subprocess.run(  # noqa: S603 - a path we chose
