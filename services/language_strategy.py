@@ -26,7 +26,8 @@ class LanguageChoice:
 
 
 def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) -> LanguageChoice:
-    """Hint, then the tenant's only language, then detection; the first allowed engine that hears it.
+    """Hint, then the tenant's only language, then detection; the tenant's own choice of engine if it hears that,
+    else the first allowed one that does.
 
     An engine's parameter `languages` (list of tags) says what it hears; without it, everything.
     Raises NoEngineForLanguage.
@@ -44,7 +45,7 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
         and (tenant.allowed_engines is None or e.name in tenant.allowed_engines)
     ]
     wanted = [language] if language else list(tenant.languages)
-    for engine in allowed:
+    for engine in sorted(allowed, key=lambda e: e.name != tenant.transcription):
         if all(_hears(engine, tag) for tag in wanted):
             return LanguageChoice(engine, language, ground, tuple(tenant.languages))
     raise NoEngineForLanguage(f"no allowed transcription engine hears {', '.join(wanted) or 'any language'}")
