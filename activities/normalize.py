@@ -12,12 +12,12 @@ from activities.support import begin, finish, heartbeat_on_progress
 from domain import contracts
 from domain.canonical import rendition_hash
 from domain.contracts import NormalizeResult, RunRef
-from domain.conversation import Conversation, Frozen, Note, Stage
+from domain.conversation import Conversation, Note, Stage
 from domain.errors import ContentMissing
 from domain.normalize import notes_of_transcript, thread, turns_of_thread, turns_of_transcript
 from domain.times import StampContext
-from domain.transcript import Message, Transcript
-from domain.turns import Mask, Redaction, Turn
+from domain.transcript import Message, SealedRendition, Transcript
+from domain.turns import Redaction, Turn
 from engines.protocols import LanguageIdentifier, Redactor
 from services import content_keys
 from storage.protocols import ContentStore, Database, Rendition, Source, Tenant, TranscriptRecord
@@ -25,14 +25,6 @@ from storage.protocols import ContentStore, Database, Rendition, Source, Tenant,
 LANGUAGE_SAMPLE_CHARACTERS = 4_000
 CONFIDENT = 0.5
 """Below this confidence a detected language is not claimed."""
-
-
-class SealedRendition(Frozen):
-    """What is kept encrypted: the original turns, the messages as sent, and the map from masks to what they hide."""
-
-    turns: tuple[Turn, ...]
-    masks: tuple[Mask, ...]
-    messages: tuple[Message, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from domain.conversation import Frozen, Note, Role
+from domain.turns import Mask, Turn
 
 
 class Word(Frozen):
@@ -66,3 +67,12 @@ class Thread(Frozen):
 
     messages: tuple[Message, ...]
     notes: tuple[Note, ...] = ()
+
+
+class SealedRendition(Frozen):
+    """The original rendition as it is kept encrypted: the turns as said or sent, the messages as they came, and the
+    map from masks to what they hide."""
+
+    turns: tuple[Turn, ...]
+    masks: tuple[Mask, ...]
+    messages: tuple[Message, ...] = ()
