@@ -131,6 +131,7 @@ class Conversation(Frozen):
     started_offset_minutes: int = 0
     ended_at: AwareDatetime | None = None
     received_at: AwareDatetime
+    duration_ms: int | None = None
     direction: Direction | None = None
     queue: str | None = None
     team: str | None = None

@@ -12,7 +12,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Annotated, Protocol
+
+from pydantic import SkipValidation
 
 from domain.audio import AudioFacts
 from domain.contracts import ConversationRun, RunRef
@@ -38,7 +40,8 @@ class NewConversation(Frozen):
     """An acceptance: the checked input without its bodies, where they are kept, and the hash that makes a revision."""
 
     id: str
-    intake: ConversationIn  # messages, audio and transcript emptied of text: see services.accept
+    # Checked before its bodies were taken out; without them it would not pass again.
+    intake: Annotated[ConversationIn, SkipValidation]
     content_key: str
     content_hash: str
     started_at: datetime
@@ -159,6 +162,8 @@ class Tenant(Frozen):
     state: str
     external_languages: tuple[str, ...] = ()  # languages without a name detector that may still leave the premises
     allowed_engines: tuple[str, ...] | None = None  # None: every engine the operator configured
+    language_model: str | None = None  # engine of tasks that name none; None: the nearest one configured
+    transcription: str | None = None  # engine of calls; None: by language strategy, else the nearest one configured
 
 
 class Source(Frozen):
@@ -223,9 +228,10 @@ class Page(Frozen):
 
 class Conversations(Protocol):
     async def accept(self, new: NewConversation) -> Accepted:
-        """Insert, or find by (source, external_id): same content_hash → UNCHANGED (nothing written); another →
-        REVISED (next revision, status `received`, human values marked stale later by persist). Safe when called
-        50 times in parallel with the same key."""
+        """Insert, or find by (source, external_id): a content_hash this conversation has had (a late repetition of an
+        older revision too) → UNCHANGED (nothing written); another → REVISED (next revision, status `received`, human
+        values marked stale later by persist). Safe when called 50 times in parallel with the same key. Conflict when
+        the key belongs to a conversation of another channel."""
         ...
 
     async def get(self, conversation_id: str) -> Conversation: ...
@@ -261,7 +267,8 @@ class Runs(Protocol):
         not_before: datetime | None = None,
         transcription: str | None = None,
     ) -> RunEntry:
-        """The next entry, state `pending`. A pending entry of an older revision of the same conversation closes."""
+        """The next entry of the revision, state `pending`; numbers start at 1 with each revision. A pending entry of
+        an older revision closes. Raises Superseded when the conversation has a newer revision."""
         ...
 
     async def get(self, run: RunRef) -> RunEntry: ...
@@ -271,7 +278,8 @@ class Runs(Protocol):
     async def postpone(self, run: RunRef, not_before: datetime) -> None: ...
 
     async def hold(self, run: RunRef) -> None:
-        """Take or confirm the conversation's lease. Raises Superseded when a newer revision or entry holds it."""
+        """Take or confirm the conversation's lease; holds the conversation's row until the transaction ends. Raises
+        Superseded when there is a newer revision, or a newer entry has held it."""
         ...
 
     async def stage(
@@ -304,11 +312,20 @@ class Catalog(Protocol):
         """The tenant's source, made with defaults on first sight."""
         ...
 
+    async def put_source(self, source: Source) -> Source:
+        """By slug; a source that exists keeps its id."""
+        ...
+
+    # Written at the tenant's own level; Forbidden for a level above it: see Provisioning.
     async def put_field(self, field: CustomField) -> None: ...
     async def put_task(self, task: AITask) -> None: ...
     async def put_version(self, version: TaskVersion) -> None: ...
     async def put_engine(self, engine: EngineConfig) -> None: ...
-    async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None: ...
+    async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None:
+        """Conflict when another active task fills one of its fields, or the version is not published."""
+        ...
+
+    async def deactivate(self, task_id: str) -> None: ...
 
 
 class Ledger(Protocol):
@@ -351,7 +368,10 @@ class Outbox(Protocol):
 
 
 class DeadLetters(Protocol):
-    async def put(self, letter: DeadLetter) -> None: ...
+    async def put(self, letter: DeadLetter) -> str:
+        """Id of the open letter: this one's, or that of the one open for the same revision and stage."""
+        ...
+
     async def get(self, dead_letter_id: str) -> DeadLetter: ...
     async def list(self, *, open_only: bool, page: Page) -> Sequence[DeadLetter]: ...
     async def redriven(self, dead_letter_id: str, entry: int) -> None: ...
@@ -433,6 +453,9 @@ class Platform(Protocol):
     async def defer(self, item: DirtyConversation, error: str) -> None: ...
     async def search_lag_seconds(self) -> float: ...
     async def tenants(self) -> Sequence[Tenant]: ...
+    async def forget_idempotency_keys(self, limit: int) -> int:
+        """Removes up to `limit` keys older than 48 hours; answers how many."""
+        ...
 
 
 class Database(Protocol):

@@ -1,0 +1,1 @@
+"""Postgres behind the Protocols of `storage.protocols`: one file per repository, `database.py` ties them together."""

@@ -1,0 +1,224 @@
+"""Fields, tasks and engines as one tenant sees them, and its sources."""
+
+from collections.abc import Sequence
+
+from domain.engine import EngineConfig
+from domain.errors import Conflict, NotFound
+from domain.fields import CustomField, Owner
+from domain.ids import new_id
+from domain.tasks import AITask, EffectiveTask, TaskSpec
+from storage.postgres.configuration import (
+    ENGINE_COLUMNS,
+    FIELD_COLUMNS,
+    NEAREST,
+    TASK_COLUMNS,
+    ConfigurationWriter,
+    to_engine,
+    to_field,
+    to_task,
+)
+from storage.postgres.session import Session
+from storage.protocols import Source, Tenant
+
+DEFAULT_LANGUAGE_MODEL = "offline"
+"""Named when a task, its tenant and the configuration name no engine: `plan` then says it is not configured."""
+
+# Where two levels have the same key, the nearer one wins.
+_FIELDS = f"""
+select distinct on (key) {FIELD_COLUMNS}
+from custom_field
+where owner_id = any ($1::text[])
+order by key, {NEAREST}
+"""  # noqa: S608 - constants of this module and its neighbour
+
+_ENGINES = f"""
+select distinct on (name) {ENGINE_COLUMNS}
+from engine
+where owner_id = any ($1::text[])
+order by name, {NEAREST}
+"""  # noqa: S608
+
+_TASK = f"""
+select {TASK_COLUMNS}
+from ai_task
+where owner_id = any ($1::text[])
+  and slug = $2
+order by {NEAREST}
+limit 1
+"""  # noqa: S608
+
+_EFFECTIVE_TASKS = f"""
+select {TASK_COLUMNS}, a.version_id, coalesce(a.override, v.spec) as spec,
+  (
+    select e.name
+    from engine e
+    where e.owner_id = any ($2::text[])
+      and e.family = 'language_model'
+    order by {NEAREST.replace("owner_level", "e.owner_level")}, e.name
+    limit 1
+  ) as nearest_engine
+from task_activation a
+join task_version v on v.task_id = a.task_id and v.id = a.version_id
+join ai_task on ai_task.id = a.task_id
+where a.tenant_id = $1
+order by slug
+"""  # noqa: S608
+
+_VERSION = """
+select spec, state
+from task_version
+where task_id = $1
+  and id = $2
+"""
+
+_ACTIVATE = """
+insert into task_activation (tenant_id, task_id, version_id, override)
+values ($1, $2, $3, nullif($4::jsonb, 'null'))
+on conflict (tenant_id, task_id) do update
+  set version_id = excluded.version_id,
+      override = excluded.override,
+      activated_at = now()
+"""
+
+_RELEASE_FIELDS = """
+delete from activated_field
+where tenant_id = $1
+  and task_id = $2
+"""
+
+_TAKE_FIELDS = """
+insert into activated_field (tenant_id, task_id, field_key)
+select $1, $2, key
+from unnest($3::text[]) key
+order by key
+on conflict do nothing
+returning field_key
+"""
+
+_SOURCE_COLUMNS = "id, slug, channel, time_zone, settle_minutes"
+
+_PUT_SOURCE = f"""
+insert into source (tenant_id, id, slug, channel, time_zone, settle_minutes)
+values ($1, $2, $3, $4, $5, $6)
+on conflict (tenant_id, slug) do update
+  set channel = excluded.channel,
+      time_zone = excluded.time_zone,
+      settle_minutes = excluded.settle_minutes
+returning {_SOURCE_COLUMNS}
+"""  # noqa: S608
+
+
+class PostgresCatalog(ConfigurationWriter):
+    """See `storage.protocols.Catalog`. Writing for a level above the tenant raises Forbidden."""
+
+    def __init__(self, session: Session, tenant: Tenant) -> None:
+        operator = Owner.OPERATOR.value
+        owners = {
+            Owner.TENANT: tenant.id,
+            Owner.PARTNER: tenant.partner_id or operator,
+            Owner.OPERATOR: operator,
+        }
+        super().__init__(session, owners)
+        self._tenant = tenant
+        self._tenant_id = tenant.id
+        self._visible = list(owners.values())
+
+    async def fields(self) -> Sequence[CustomField]:
+        """In the order of their keys."""
+        return [to_field(row) for row in await self._session.rows(_FIELDS, self._visible)]
+
+    async def effective_tasks(self) -> Sequence[EffectiveTask]:
+        """In the order of the tasks' names. Engine: the spec's, else the tenant's, else the nearest configured."""
+        rows = await self._session.rows(_EFFECTIVE_TASKS, self._tenant_id, self._visible)
+        if not rows:
+            return []
+        fields = {field.key: field for field in await self.fields()}
+        tasks = []
+        for row in rows:
+            spec = TaskSpec.model_validate(row["spec"])
+            engine = spec.engine or self._tenant.language_model or row["nearest_engine"] or DEFAULT_LANGUAGE_MODEL
+            tasks.append(
+                EffectiveTask(
+                    task=to_task(row),
+                    version_id=row["version_id"],
+                    spec=spec,
+                    fields=tuple(fields[key] for key in spec.field_keys),
+                    engine=engine,
+                )
+            )
+        return tasks
+
+    async def task(self, slug: str) -> AITask | None:
+        row = await self._session.row(_TASK, self._visible, slug)
+        return None if row is None else to_task(row)
+
+    async def engines(self) -> Sequence[EngineConfig]:
+        """In the order of their names."""
+        return [to_engine(row) for row in await self._session.rows(_ENGINES, self._visible)]
+
+    async def sources(self) -> Sequence[Source]:
+        """In the order of their names."""
+        rows = await self._session.rows(
+            f"select {_SOURCE_COLUMNS} from source where tenant_id = $1 order by slug",  # noqa: S608
+            self._tenant_id,
+        )
+        return [Source.model_validate(dict(row)) for row in rows]
+
+    async def source(self, slug: str) -> Source:
+        find = f"select {_SOURCE_COLUMNS} from source where tenant_id = $1 and slug = $2"  # noqa: S608
+        row = await self._session.row(find, self._tenant_id, slug)
+        if row is None:
+            await self._session.execute(
+                """
+                insert into source (tenant_id, id, slug)
+                values ($1, $2, $3)
+                on conflict (tenant_id, slug) do nothing
+                """,
+                self._tenant_id,
+                new_id(),
+                slug,
+            )
+            row = await self._session.row(find, self._tenant_id, slug)
+        if row is None:
+            raise NotFound("no such source")
+        return Source.model_validate(dict(row))
+
+    async def put_source(self, source: Source) -> Source:
+        """By slug; a source that exists keeps its id."""
+        row = await self._session.row(
+            _PUT_SOURCE,
+            self._tenant_id,
+            source.id,
+            source.slug,
+            source.channel,
+            source.time_zone,
+            source.settle_minutes,
+        )
+        if row is None:
+            raise NotFound("no such source")
+        return Source.model_validate(dict(row))
+
+    async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None:
+        """Raises NotFound for what the tenant does not see; Conflict for a version that is not published, a field
+        that does not exist, or one that another active task fills."""
+        version = await self._session.row(_VERSION, task_id, version_id)
+        if version is None:
+            raise NotFound("no such task version")
+        if version["state"] != "published":
+            raise Conflict(f"the version is {version['state']}: only a published one can be activated")
+        spec = override or TaskSpec.model_validate(version["spec"])
+        missing = set(spec.field_keys) - {field.key for field in await self.fields()}
+        if missing:
+            raise Conflict(f"there is no such field: {', '.join(sorted(missing))}")
+        await self._session.execute(_ACTIVATE, self._tenant_id, task_id, version_id, override)
+        await self._session.execute(_RELEASE_FIELDS, self._tenant_id, task_id)
+        taken = await self._session.rows(_TAKE_FIELDS, self._tenant_id, task_id, list(set(spec.field_keys)))
+        filled = set(spec.field_keys) - {row["field_key"] for row in taken}
+        if filled:
+            raise Conflict(f"another active task fills {', '.join(sorted(filled))}")
+
+    async def deactivate(self, task_id: str) -> None:
+        """The task runs no more for this tenant; its values stay. Repeatable."""
+        await self._session.execute(
+            "delete from task_activation where tenant_id = $1 and task_id = $2", self._tenant_id, task_id
+        )

@@ -1,0 +1,151 @@
+"""The database: two pools, and `tenant_tx`, the one function that sets a tenant."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING
+
+import asyncpg
+
+from domain.errors import NotFound
+from domain.ids import is_tenant_id
+from storage.postgres.audit import PostgresAudit
+from storage.postgres.catalog import PostgresCatalog
+from storage.postgres.connections import open_pool
+from storage.postgres.conversations import PostgresConversations
+from storage.postgres.dead_letters import PostgresDeadLetters
+from storage.postgres.errors import StorageDefect, domain_errors
+from storage.postgres.idempotency import PostgresIdempotency
+from storage.postgres.ledger import PostgresLedger
+from storage.postgres.outbox import PostgresOutbox
+from storage.postgres.platform import PostgresPlatform
+from storage.postgres.renditions import PostgresRenditions
+from storage.postgres.runs import PostgresRuns
+from storage.postgres.session import Session
+from storage.postgres.tenants import to_tenant
+from storage.postgres.uploads import PostgresUploads
+from storage.postgres.values import PostgresValues
+from storage.protocols import Tenant
+
+if TYPE_CHECKING:
+    from asyncpg import Pool, Record
+    from asyncpg.transaction import Transaction
+
+ACQUIRE_SECONDS = 10.0
+"""How long to wait for a free connection before saying that the database is not available."""
+
+
+_BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+
+class PostgresTenantTx:
+    """See `storage.protocols.TenantTx`. `session` is for storage itself: nobody else writes SQL."""
+
+    def __init__(self, session: Session, tenant: Tenant) -> None:
+        self.session = session
+        self.tenant = tenant
+        self.conversations = PostgresConversations(session, tenant.id)
+        self.runs = PostgresRuns(session, tenant.id)
+        self.renditions = PostgresRenditions(session, tenant.id)
+        self.catalog = PostgresCatalog(session, tenant)
+        self.ledger = PostgresLedger(session, tenant.id)
+        self.values = PostgresValues(session, tenant.id)
+        self.outbox = PostgresOutbox(session, tenant.id)
+        self.dead_letters = PostgresDeadLetters(session, tenant.id)
+        self.uploads = PostgresUploads(session, tenant.id)
+        self.idempotency = PostgresIdempotency(session, tenant.id)
+        self.audit = PostgresAudit(session, tenant.id)
+
+
+class PostgresDatabase:
+    """See `storage.protocols.Database`. One per process, made in the running loop."""
+
+    def __init__(self, app: "Pool[Record]", platform: "Pool[Record]") -> None:
+        self._app = app
+        self._platform_pool = platform
+        self._platform = PostgresPlatform(platform)
+
+    @classmethod
+    async def connect(
+        cls,
+        app_url: str,
+        platform_url: str,
+        *,
+        pool_min: int = 1,
+        pool_max: int = 8,
+        platform_pool_max: int = 3,
+        timeout_seconds: float = 30.0,
+        application_name: str = "parley",
+    ) -> "PostgresDatabase":
+        """Opens both pools. `timeout_seconds` bounds a statement. Raises Unavailable."""
+        with domain_errors():
+            app = await open_pool(
+                app_url,
+                minimum=pool_min,
+                maximum=pool_max,
+                timeout_seconds=timeout_seconds,
+                application_name=application_name,
+            )
+            try:
+                platform = await open_pool(
+                    platform_url,
+                    minimum=0,
+                    maximum=platform_pool_max,
+                    timeout_seconds=timeout_seconds,
+                    application_name=f"{application_name} platform",
+                )
+            except BaseException:
+                app.terminate()
+                raise
+        return cls(app, platform)
+
+    async def close(self) -> None:
+        """Waits for transactions that are under way, then closes every connection."""
+        await self._app.close()
+        await self._platform_pool.close()
+
+    @property
+    def platform(self) -> PostgresPlatform:
+        return self._platform
+
+    async def ping(self) -> None:
+        """Raises Unavailable."""
+        with domain_errors():
+            async with self._app.acquire(timeout=ACQUIRE_SECONDS) as connection:
+                await connection.execute("select 1")
+
+    @asynccontextmanager
+    async def tenant_tx(self, tenant_id: str) -> AsyncIterator[PostgresTenantTx]:
+        """One transaction of one tenant. Leaving the block commits, an exception rolls back.
+
+        Raises NotFound for a tenant that does not exist, Unavailable when the database is away.
+        """
+        if not is_tenant_id(tenant_id):
+            raise NotFound("no such tenant")
+        with domain_errors():
+            connection = await self._app.acquire(timeout=ACQUIRE_SECONDS)
+        try:
+            transaction = connection.transaction()
+            with domain_errors():
+                await transaction.start()
+            try:
+                session = Session(connection)
+                row = await session.row("select * from open_tenant($1)", tenant_id)
+                if row is None:
+                    raise NotFound("no such tenant")
+                yield PostgresTenantTx(session, to_tenant(row))
+                if session.failed:
+                    raise StorageDefect("an error of this transaction was swallowed; nothing of it was kept")
+            except BaseException:
+                await _roll_back(transaction)
+                raise
+            with domain_errors():
+                await transaction.commit()
+        finally:
+            with suppress(*_BROKEN):  # the connection was closed then, and the outcome is known already
+                await self._app.release(connection)
+
+
+async def _roll_back(transaction: "Transaction") -> None:
+    """What went wrong before is the error to tell: a connection that breaks now is rolled back by the server."""
+    with suppress(*_BROKEN):
+        await transaction.rollback()
