@@ -27,7 +27,7 @@ class LanguageChoice:
 
 def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) -> LanguageChoice:
     """Hint, then the tenant's only language, then detection; the tenant's own choice of engine if it hears that,
-    else the first allowed one that does.
+    else the first allowed one that does, those on the premises first: audio leaves them only by choice.
 
     An engine's parameter `languages` (list of tags) says what it hears; without it, everything.
     Raises NoEngineForLanguage.
@@ -45,7 +45,7 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
         and (tenant.allowed_engines is None or e.name in tenant.allowed_engines)
     ]
     wanted = [language] if language else list(tenant.languages)
-    for engine in sorted(allowed, key=lambda e: e.name != tenant.transcription):
+    for engine in sorted(allowed, key=lambda e: (e.name != tenant.transcription, e.external)):
         if all(_hears(engine, tag) for tag in wanted):
             return LanguageChoice(engine, language, ground, tuple(tenant.languages))
     raise NoEngineForLanguage(f"no allowed transcription engine hears {', '.join(wanted) or 'any language'}")

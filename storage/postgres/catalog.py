@@ -54,7 +54,7 @@ select {TASK_COLUMNS}, a.version_id, coalesce(a.override, v.spec) as spec,
     from engine e
     where e.owner_id = any ($2::text[])
       and e.family = 'language_model'
-    order by {NEAREST.replace("owner_level", "e.owner_level")}, e.name
+    order by {NEAREST.replace("owner_level", "e.owner_level")}, e.external, e.name
     limit 1
   ) as nearest_engine
 from task_activation a
@@ -128,7 +128,8 @@ class PostgresCatalog(ConfigurationWriter):
         return [to_field(row) for row in await self._session.rows(_FIELDS, self._visible)]
 
     async def effective_tasks(self) -> Sequence[EffectiveTask]:
-        """In the order of the tasks' names. Engine: the spec's, else the tenant's, else the nearest configured."""
+        """In the order of the tasks' names. Engine: the spec's, else the tenant's, else the nearest configured, one on the
+        premises first: nothing leaves them unless somebody chose that."""
         rows = await self._session.rows(_EFFECTIVE_TASKS, self._tenant_id, self._visible)
         if not rows:
             return []

@@ -18,7 +18,8 @@ ALL = (engine(), DEEPGRAM, WHISPER)
         (tenant(transcription="whisper"), "es", ("deepgram", "es", "hint")),
         (tenant(transcription="whisper"), None, ("whisper", "en", "configured")),
         (tenant(transcription="whisper", languages=("en", "es")), None, ("deepgram", None, "detected")),
-        (tenant(), "en", ("deepgram", "en", "hint")),
+        (tenant(), "en", ("whisper", "en", "hint")),
+        (tenant(transcription="deepgram"), "en", ("deepgram", "en", "hint")),
         (tenant(allowed_engines=("whisper",)), "en", ("whisper", "en", "hint")),
     ],
 )
