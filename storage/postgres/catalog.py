@@ -128,7 +128,7 @@ class PostgresCatalog(ConfigurationWriter):
         return [to_field(row) for row in await self._session.rows(_FIELDS, self._visible)]
 
     async def effective_tasks(self) -> Sequence[EffectiveTask]:
-        """In the order of the tasks' names. Engine: the spec's, else the tenant's, else the nearest configured, one on the
+        """In the order of the tasks' names. Engine: the spec's, the tenant's, or the nearest configured, one on the
         premises first: nothing leaves them unless somebody chose that."""
         rows = await self._session.rows(_EFFECTIVE_TASKS, self._tenant_id, self._visible)
         if not rows:
