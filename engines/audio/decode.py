@@ -70,7 +70,7 @@ def _require_sensible(files: Sequence[AudioFile]) -> None:
 
 
 def _decode_file(file: AudioFile, field: str, max_ms: int, progress: Progress) -> _DecodedFile:
-    reader = AudioReader(file.data, field, max_ms)
+    reader = AudioReader(file.data, field, channels=len(file.speakers), max_ms=max_ms)
     builders: list[TrackBuilder] = []
     batch: list[Block] = []
     waiting = 0
@@ -83,8 +83,7 @@ def _decode_file(file: AudioFile, field: str, max_ms: int, progress: Progress) -
 
     for block in reader.blocks():
         if not builders:
-            _require_channels(field, len(file.speakers), reader.channels)
-            builders = [TrackBuilder(reader.sample_rate) for _ in range(reader.channels)]
+            builders = [TrackBuilder(reader.sample_rate) for _ in file.speakers]
         batch.append(block)
         waiting += block.shape[1]
         if waiting >= _BATCH_SECONDS * reader.sample_rate:
@@ -97,11 +96,6 @@ def _decode_file(file: AudioFile, field: str, max_ms: int, progress: Progress) -
     if _ms(tracks[0]) < SHORTEST_MS:
         raise UndecodableContent(f"{field}: it holds only {_ms(tracks[0])} ms of audio")
     return _DecodedFile(reader.container.value, reader.codec, reader.sample_rate, tracks, reader.notes)
-
-
-def _require_channels(field: str, said: int, found: int) -> None:
-    if said != found:
-        raise UndecodableContent(f"{field}: it has {found} channel(s), and the speakers of {said} are given")
 
 
 def _tracks(

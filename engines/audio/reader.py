@@ -21,6 +21,8 @@ from engines.audio.sniff import Container, require_audio
 from engines.audio.tracks import Block
 
 LOWEST_RATE, HIGHEST_RATE = 8_000, 48_000
+MOST_CHANNELS = 6
+"""In one file. PyAV reads beyond the planes of a frame of eight channels or more: such a frame is never touched."""
 
 _DEMUXERS = {
     Container.WAV: "wav",
@@ -44,18 +46,21 @@ _EXACT_HEADS = (Container.WAV, Container.FLAC, Container.MP4)
 class AudioReader:
     """One file, decoded once by `blocks`; the facts are known when the first block has come, the notes at the end.
 
-    field: how the file is called in errors (`audio[0]`). Raises UnsupportedMedia when it is not audio, or not of a kind
-    or rate read here; UndecodableContent when it is damaged; TooLarge when it is longer than `max_ms`.
+    field: how the file is called in errors (`audio[0]`). channels: how many it should have. Raises UnsupportedMedia
+    when it is not audio, or not of a kind or rate read here; UndecodableContent when it is damaged or has another
+    number of channels; TooLarge when it is longer than `max_ms`.
     """
 
-    def __init__(self, data: bytes, field: str, max_ms: int) -> None:
+    def __init__(self, data: bytes, field: str, *, channels: int, max_ms: int) -> None:
+        if channels > MOST_CHANNELS:
+            raise UnsupportedMedia.of(field, f"a file may have {MOST_CHANNELS} channels")
         self._data = data
         self._field = field
+        self._channels = channels
         self._max_ms = max_ms
         self.container = require_audio(data, field)
         self.codec = ""
         self.sample_rate = 0
-        self.channels = 0
         self.share_read = 0.0
         self.notes: tuple[Note, ...] = ()
         self._decoded = 0  # samples per channel so far, gaps included
@@ -122,8 +127,8 @@ class AudioReader:
 
     def _block(self, frame: Any) -> Iterator[Block]:
         if not self.sample_rate:
-            self._accept_format(frame.sample_rate, len(frame.layout.channels))
-        if frame.sample_rate != self.sample_rate or len(frame.layout.channels) != self.channels:
+            self._accept_format(frame)
+        if frame.sample_rate != self.sample_rate or frame.layout.nb_channels != self._channels:
             self._damaged += 1  # what follows damage is often a false head; a real change of format is as unreadable
             return
         gap = self._gap_before(frame)
@@ -134,14 +139,18 @@ class AudioReader:
         while gap:
             piece = min(gap, self.sample_rate)
             gap -= piece
-            yield np.zeros((self.channels, piece), dtype=np.float32)
+            yield np.zeros((self._channels, piece), dtype=np.float32)
         yield self._as_float(frame)
 
-    def _accept_format(self, sample_rate: int, channels: int) -> None:
-        if not LOWEST_RATE <= sample_rate <= HIGHEST_RATE:
-            reason = f"the sample rate is {sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz are read here"
+    def _accept_format(self, frame: Any) -> None:
+        if not LOWEST_RATE <= frame.sample_rate <= HIGHEST_RATE:
+            reason = f"the sample rate is {frame.sample_rate} Hz; {LOWEST_RATE} to {HIGHEST_RATE} Hz are read here"
             raise UnsupportedMedia.of(self._field, reason)
-        self.sample_rate, self.channels = sample_rate, channels
+        found = frame.layout.nb_channels
+        if found != self._channels:
+            said = f"the speakers of {self._channels} are given"
+            raise UndecodableContent(f"{self._field}: it has {found} channel(s), and {said}")
+        self.sample_rate = frame.sample_rate
 
     def _gap_before(self, frame: Any) -> int:
         """Samples the file's clock jumped over: a recorder that sends nothing in silence, or a part that is lost."""
@@ -159,10 +168,11 @@ class AudioReader:
             raise UnsupportedMedia.of(self._field, f"samples of the kind {frame.format.name} are not read here")
         samples: NDArray[Any] = frame.to_ndarray()
         if not frame.format.is_planar:
-            samples = samples.reshape(-1, self.channels).T
+            samples = samples.reshape(-1, self._channels).T
         block: Block = samples.astype(np.float32)
-        block -= _ZERO_LEVEL.get(kind, 0.0)
-        block /= _FULL_SCALE[kind]
+        with np.errstate(invalid="ignore"):  # a float file may hold anything; the track makes it audible or silent
+            block -= _ZERO_LEVEL.get(kind, 0.0)
+            block /= _FULL_SCALE[kind]
         return block
 
     def _conclude(self) -> None:

@@ -69,7 +69,7 @@ def encode(samples: Shape, rate: int, form: str = "wav", codec: str | None = Non
         "adts": ("adts", "aac"),
     }[form]
     channels = np.atleast_2d(samples)
-    layout = {1: "mono", 2: "stereo"}.get(len(channels), f"{len(channels)}c")
+    layout = {1: "mono", 2: "stereo", 3: "3.0", 8: "7.1"}[len(channels)]
     pcm = (np.clip(channels, -1, 1) * 32767).astype(np.int16).T.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm), format="s16", layout=layout)
     frame.sample_rate = rate

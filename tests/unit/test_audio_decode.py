@@ -228,6 +228,16 @@ def test_another_number_of_channels_than_said(said: tuple[Role, ...]) -> None:
         decode(AudioFile(encode(dialogue(), 8_000), said))
 
 
+@pytest.mark.parametrize("form", ["m4a", "flac", "wav"])
+def test_a_file_with_eight_channels_is_refused_before_it_is_touched(form: str) -> None:
+    """PyAV reads out of bounds there, which ends the process."""
+    many = encode(np.stack([tone(1, 16_000)] * 8), 16_000, form)
+    with pytest.raises(UndecodableContent, match="8 channel"):
+        decode(mono(many))
+    with pytest.raises(UnsupportedMedia, match="6 channels"):
+        decode(AudioFile(many, (AGENT, CUSTOMER) * 4))
+
+
 @pytest.mark.parametrize("rate", [96_000, 4_000])
 def test_a_rate_that_is_not_read_here(rate: int) -> None:
     with pytest.raises(UnsupportedMedia, match=f"{rate} Hz"):
