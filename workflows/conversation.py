@@ -4,7 +4,7 @@ import asyncio
 from dataclasses import replace
 
 from temporalio import workflow
-from temporalio.common import SearchAttributeKey, VersioningBehavior
+from temporalio.common import SearchAttributeKey
 from temporalio.exceptions import ApplicationError
 
 from domain.contracts import (
@@ -30,12 +30,15 @@ from workflows.stages import Stages
 _ORDER = tuple(Stage)
 
 
-@workflow.defn(name=CONVERSATION_WORKFLOW, versioning_behavior=VersioningBehavior.PINNED)
+@workflow.defn(name=CONVERSATION_WORKFLOW)
 class ConversationWorkflow:
     """Runs the stages of one conversation from `enter_at` on.
 
     Completes as completed, completed_with_gaps, parked or superseded. Fails when a stage's retries are used up, after
     the dead letter is written. Is cancelled when asked to, after the conversation is parked.
+
+    Its versioning behaviour is the worker's default (pinned, when deployments are versioned): the server refuses a
+    behaviour declared here from a worker without a version.
     """
 
     @workflow.run

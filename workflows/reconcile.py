@@ -1,7 +1,6 @@
 """ReconcileWorkflow: one short round, started by a schedule."""
 
 from temporalio import workflow
-from temporalio.common import VersioningBehavior
 
 from domain.contracts import RECONCILE, RECONCILE_WORKFLOW, ReconcileRequest, ReconcileResult
 from domain.conversation import Lane
@@ -9,7 +8,7 @@ from domain.policies import policy
 from workflows.stages import execute_remote
 
 
-@workflow.defn(name=RECONCILE_WORKFLOW, versioning_behavior=VersioningBehavior.AUTO_UPGRADE)
+@workflow.defn(name=RECONCILE_WORKFLOW)
 class ReconcileWorkflow:
     """Starts what was accepted and never started, and closes what ended without a conclusion.
 
