@@ -14,7 +14,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Protocol
 
-from pydantic import SkipValidation
+from pydantic import SecretStr, SkipValidation
 
 from domain.audio import AudioFacts
 from domain.contracts import ConversationRun, RunRef
@@ -24,6 +24,7 @@ from domain.fields import CustomField
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
 from domain.tasks import AITask, EffectiveTask, TaskSpec, TaskVersion
+from domain.tenants import NewPartner, NewTenant
 from domain.turns import Turn
 from domain.values import FieldValue, Layer
 
@@ -206,6 +207,37 @@ class AnswerRecord(Frozen):
     values: tuple[FieldValue, ...]
 
 
+class TaskListing(Frozen):
+    """A task in the catalogue. newest: its newest published version, None when it has none; active: the version that
+    runs for the tenant, None when it is not activated."""
+
+    task: AITask
+    newest: TaskVersion | None
+    active: TaskVersion | None
+    overridden: bool
+
+
+class IdempotencyClaim(Frozen):
+    """ours: the caller is to answer. Otherwise status and body are what was answered, None while it still is."""
+
+    ours: bool
+    status: int | None = None
+    body: bytes = b""
+
+
+class NewApiKey(Frozen):
+    """`key` is shown once and stored nowhere."""
+
+    id: str
+    key: SecretStr
+
+
+class Partner(Frozen):
+    id: str
+    slug: str
+    name: str
+
+
 class ConversationFilter(Frozen):
     """For lists: built-in columns only; richer questions go to search."""
 
@@ -289,6 +321,10 @@ class Runs(Protocol):
         """The newest state of each stage over all entries of the revision, in stage order."""
         ...
 
+    async def backlog_age_seconds(self) -> float:
+        """How long the oldest accepted conversation has waited that no run has begun yet; 0 when none waits."""
+        ...
+
 
 class Renditions(Protocol):
     async def put_recording(self, recording: Recording) -> None: ...
@@ -306,6 +342,10 @@ class Catalog(Protocol):
     async def fields(self) -> Sequence[CustomField]: ...
     async def effective_tasks(self) -> Sequence[EffectiveTask]: ...
     async def task(self, slug: str) -> AITask | None: ...
+    async def tasks(self) -> Sequence[TaskListing]:
+        """Every task the tenant sees, in the order of their slugs."""
+        ...
+
     async def engines(self) -> Sequence[EngineConfig]: ...
     async def sources(self) -> Sequence[Source]: ...
     async def source(self, slug: str) -> Source:
@@ -374,13 +414,23 @@ class DeadLetters(Protocol):
 
     async def get(self, dead_letter_id: str) -> DeadLetter: ...
     async def list(self, *, open_only: bool, page: Page) -> Sequence[DeadLetter]: ...
+    async def of_conversation(self, conversation_id: str) -> Sequence[DeadLetter]:
+        """The open ones, newest first."""
+        ...
+
     async def redriven(self, dead_letter_id: str, entry: int) -> None: ...
 
 
 class Uploads(Protocol):
     async def open(self, upload: Upload) -> None: ...
     async def get(self, upload_id: str) -> Upload: ...
-    async def stored(self, upload_id: str, *, size: int, sha256: str) -> None: ...
+    async def stored(self, upload_id: str, *, size: int, sha256: str, media_type: str | None = None) -> None:
+        """The bytes have come; `media_type` is what they turned out to be."""
+        ...
+
+    async def remove(self, upload_id: str) -> None:
+        """Repeatable."""
+        ...
 
 
 class Idempotency(Protocol):
@@ -388,7 +438,18 @@ class Idempotency(Protocol):
         """(status, body) answered before; raises IdempotencyMismatch for another body. Kept 24 h at least."""
         ...
 
-    async def keep(self, key: str, body_hash: str, status: int, body: bytes) -> None: ...
+    async def claim(self, key: str, body_hash: str, *, abandoned_after_seconds: float) -> IdempotencyClaim:
+        """Take the key to answer it, or see who has. Exactly one of several callers at once gets it; it calls `keep`
+        or `release`. A claim that is older than given is taken over. Raises IdempotencyMismatch."""
+        ...
+
+    async def keep(self, key: str, body_hash: str, status: int, body: bytes) -> None:
+        """The answer, in the place of a claim; the first answer stays."""
+        ...
+
+    async def release(self, key: str) -> None:
+        """Give a claim back; an answer that is kept stays."""
+        ...
 
 
 class Audit(Protocol):
@@ -453,6 +514,27 @@ class Platform(Protocol):
     async def defer(self, item: DirtyConversation, error: str) -> None: ...
     async def search_lag_seconds(self) -> float: ...
     async def tenants(self) -> Sequence[Tenant]: ...
+    async def partners(self) -> Sequence[Partner]: ...
+    async def create_partner(self, new: NewPartner) -> Partner:
+        """Raises Conflict when the slug is taken."""
+        ...
+
+    async def create_tenant(self, new: NewTenant) -> Tenant:
+        """Raises Conflict when the slug is taken, NotFound without the partner."""
+        ...
+
+    async def create_api_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str],
+        tenant_id: str | None = None,
+        partner_id: str | None = None,
+        expires_at: datetime | None = None,
+    ) -> NewApiKey:
+        """Without tenant and partner: a key of the platform. Raises NotFound without the tenant or partner."""
+        ...
+
     async def forget_idempotency_keys(self, limit: int) -> int:
         """Removes up to `limit` keys older than 48 hours; answers how many."""
         ...

@@ -18,7 +18,7 @@ from storage.postgres.configuration import (
     to_task,
 )
 from storage.postgres.session import Session
-from storage.protocols import Source, Tenant
+from storage.protocols import Source, TaskListing, Tenant
 
 DEFAULT_LANGUAGE_MODEL = "offline"
 """Named when a task, its tenant and the configuration name no engine: `plan` then says it is not configured."""
@@ -45,6 +45,35 @@ where owner_id = any ($1::text[])
   and slug = $2
 order by {NEAREST}
 limit 1
+"""  # noqa: S608
+
+_VERSION_COLUMNS = "id, task_id, spec, state, author, reason, created_at"
+
+# A nearer level's task hides one with the same slug above it.
+_TASKS = f"""
+select seen.*, to_jsonb(newest) as newest, to_jsonb(active) as active, a.override is not null as overridden
+from (
+  select distinct on (slug) {TASK_COLUMNS}
+  from ai_task
+  where owner_id = any ($2::text[])
+  order by slug, {NEAREST}
+) seen
+left join task_activation a on a.tenant_id = $1 and a.task_id = seen.id
+left join lateral (
+  select {_VERSION_COLUMNS}
+  from task_version
+  where task_id = seen.id
+    and state = 'published'
+  order by created_at desc, id
+  limit 1
+) newest on true
+left join lateral (
+  select {_VERSION_COLUMNS}
+  from task_version
+  where task_id = a.task_id
+    and id = a.version_id
+) active on true
+order by seen.slug
 """  # noqa: S608
 
 _EFFECTIVE_TASKS = f"""
@@ -152,6 +181,13 @@ class PostgresCatalog(ConfigurationWriter):
     async def task(self, slug: str) -> AITask | None:
         row = await self._session.row(_TASK, self._visible, slug)
         return None if row is None else to_task(row)
+
+    async def tasks(self) -> Sequence[TaskListing]:
+        rows = await self._session.rows(_TASKS, self._tenant_id, self._visible)
+        return [
+            TaskListing(task=to_task(row), newest=row["newest"], active=row["active"], overridden=row["overridden"])
+            for row in rows
+        ]
 
     async def engines(self) -> Sequence[EngineConfig]:
         """In the order of their names."""

@@ -84,6 +84,21 @@ class PostgresDeadLetters(Repository):
         )
         return [DeadLetter.model_validate(dict(row)) for row in rows]
 
+    async def of_conversation(self, conversation_id: str) -> Sequence[DeadLetter]:
+        """The open ones, newest first."""
+        rows = await self._rows(
+            f"""
+            select {_COLUMNS}
+            from dead_letter
+            where tenant_id = $1
+              and conversation_id = $2
+              and redriven_at is null
+            order by last_at desc, id desc
+            """,  # noqa: S608
+            conversation_id,
+        )
+        return [DeadLetter.model_validate(dict(row)) for row in rows]
+
     async def redriven(self, dead_letter_id: str, entry: int) -> None:
         touched = await self._execute(
             """

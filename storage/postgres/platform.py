@@ -1,14 +1,22 @@
 """What can be asked before a tenant is known: the platform role's functions, and nothing else."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from pydantic import SecretStr
+
 from domain.contracts import RunRef
+from domain.ids import new_id, new_tenant_id
+from domain.tenants import NewPartner, NewTenant
+from storage.api_keys import api_key_hash, new_api_key
 from storage.postgres.errors import domain_errors
 from storage.postgres.tenants import to_tenant
-from storage.protocols import ApiKeyRecord, DirtyConversation, Tenant
+from storage.protocols import ApiKeyRecord, DirtyConversation, NewApiKey, Partner, Tenant
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from asyncpg import Pool, Record
 
 
@@ -55,6 +63,53 @@ class PostgresPlatform:
 
     async def tenants(self) -> Sequence[Tenant]:
         return [to_tenant(row) for row in await self._rows("select * from platform_tenants()")]
+
+    async def partners(self) -> Sequence[Partner]:
+        return [Partner.model_validate(dict(row)) for row in await self._rows("select * from platform_partners()")]
+
+    async def create_partner(self, new: NewPartner) -> Partner:
+        partner = Partner(id=new_tenant_id(), slug=new.slug, name=new.name)
+        await self._value("select platform_create_partner($1, $2, $3)", partner.id, partner.slug, partner.name)
+        return partner
+
+    async def create_tenant(self, new: NewTenant) -> Tenant:
+        rows = await self._rows("select * from platform_create_tenant($1, $2)", new_tenant_id(), new)
+        return to_tenant(rows[0])
+
+    async def create_api_key(
+        self,
+        name: str,
+        *,
+        scopes: Sequence[str],
+        tenant_id: str | None = None,
+        partner_id: str | None = None,
+        expires_at: "datetime | None" = None,
+    ) -> NewApiKey:
+        key, key_id = new_api_key(), new_id()
+        await self._value(
+            "select platform_create_api_key($1, $2, $3, $4, $5, $6, $7)",
+            key_id,
+            tenant_id,
+            partner_id,
+            name,
+            api_key_hash(key),
+            list(scopes),
+            expires_at,
+        )
+        return NewApiKey(id=key_id, key=SecretStr(key))
+
+    async def search_documents(self) -> int:
+        """Rows of the Postgres search index, of all tenants."""
+        return int(await self._value("select platform_search_documents()"))
+
+    async def search_clock(self) -> datetime:
+        """The clock that stamps rows of the Postgres search index."""
+        found: datetime = await self._value("select platform_search_clock()")
+        return found
+
+    async def search_sweep(self, before: datetime, most: int) -> int:
+        """Takes rows away that were last indexed before; how many. 0 when none are left."""
+        return int(await self._value("select platform_search_sweep($1, $2)", before, most))
 
     async def forget_idempotency_keys(self, limit: int) -> int:
         return int(await self._value("select platform_forget_idempotency_keys($1)", limit))

@@ -13,87 +13,25 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 import asyncpg
-from pydantic import AwareDatetime, Field, SecretStr, model_validator
+from pydantic import AwareDatetime, SecretStr
 
-from domain.conversation import Frozen, ShortText, Slug
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.fields import Owner
 from domain.ids import new_id, new_tenant_id
-from domain.times import is_zone
+from domain.tenants import Limit, NewTenant, TenantLimits
 from storage.api_keys import SCOPES, api_key_hash, new_api_key
 from storage.postgres.configuration import ConfigurationWriter
 from storage.postgres.connections import prepare
 from storage.postgres.errors import domain_errors
 from storage.postgres.session import Session
 from storage.postgres.tenants import to_tenant
-from storage.protocols import Tenant
+from storage.protocols import NewApiKey, Tenant
 
 if TYPE_CHECKING:
     from asyncpg import Connection, Record
 
 OPERATOR = "operator"
 """Id of the one operator, which the first migration creates."""
-
-
-class Limit(Frozen):
-    """Use in a calendar month of the tenant's zone at which it is warned, and at which it is stopped."""
-
-    warn_at: float = Field(ge=0, allow_inf_nan=False)
-    stop_at: float = Field(ge=0, allow_inf_nan=False)
-
-    @model_validator(mode="after")
-    def _warn_first(self) -> "Limit":
-        if self.warn_at > self.stop_at:
-            raise ValueError("warn_at is above stop_at")
-        return self
-
-
-class TenantLimits(Frozen):
-    """All of them are given: nothing is unlimited by accident."""
-
-    conversations: Limit
-    audio_minutes: Limit
-    requests: Limit
-    tokens: Limit
-    cost_usd: Limit
-
-
-class Retention(Frozen):
-    """Days each kind of data is kept."""
-
-    audio_days: int = Field(gt=0)
-    text_days: int = Field(gt=0)
-    insight_days: int = Field(gt=0)
-
-
-class NewTenant(Frozen):
-    """partner_id None: the operator hosts the tenant itself."""
-
-    slug: Slug
-    name: ShortText
-    limits: TenantLimits
-    retention: Retention
-    time_zone: str
-    languages: tuple[str, ...]
-    partner_id: str | None = None
-    cell: Slug = "main"
-    external_languages: tuple[str, ...] = ()
-    allowed_engines: tuple[str, ...] | None = None
-    language_model: str | None = None
-    transcription: str | None = None
-
-    @model_validator(mode="after")
-    def _known_zone(self) -> "NewTenant":
-        if not is_zone(self.time_zone):
-            raise ValueError(f"{self.time_zone} is not a time zone")
-        return self
-
-
-class NewApiKey(Frozen):
-    """`key` is shown once and stored nowhere."""
-
-    id: str
-    key: SecretStr
 
 
 _ADD_OWNER = """

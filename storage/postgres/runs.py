@@ -107,6 +107,13 @@ where tenant_id = $1
 order by stage, entry desc
 """
 
+_BACKLOG_AGE = """
+select coalesce(extract(epoch from now() - min(updated_at)), 0)::double precision
+from conversation
+where tenant_id = $1
+  and status = 'received'
+"""
+
 _ORDER = {stage: position for position, stage in enumerate(Stage)}
 
 
@@ -217,6 +224,9 @@ class PostgresRuns(Repository):
         rows = await self._rows(_STAGES, conversation_id, revision)
         states = [StageState.model_validate(dict(row)) for row in rows]
         return sorted(states, key=lambda state: _ORDER[state.name])
+
+    async def backlog_age_seconds(self) -> float:
+        return float(await self._value(_BACKLOG_AGE))
 
     async def _why_not(self, conversation_id: str, revision: int) -> NotFound | Superseded:
         current = await self._value(

@@ -21,6 +21,7 @@ update upload
 set state = 'stored',
     size = $3,
     sha256 = $4,
+    media_type = coalesce($5, media_type),
     stored_at = coalesce(stored_at, now())
 where tenant_id = $1
   and id = $2
@@ -49,8 +50,11 @@ class PostgresUploads(Repository):
             raise NotFound("no such upload")
         return Upload.model_validate(dict(row))
 
-    async def stored(self, upload_id: str, *, size: int, sha256: str) -> None:
+    async def stored(self, upload_id: str, *, size: int, sha256: str, media_type: str | None = None) -> None:
         """Raises Conflict when it is complete already with other bytes."""
-        if not await self._execute(_STORED, upload_id, size, sha256):
+        if not await self._execute(_STORED, upload_id, size, sha256, media_type):
             await self.get(upload_id)
             raise Conflict("the upload is complete already, with other content")
+
+    async def remove(self, upload_id: str) -> None:
+        await self._execute("delete from upload where tenant_id = $1 and id = $2", upload_id)

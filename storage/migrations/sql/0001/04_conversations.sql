@@ -43,6 +43,8 @@ create index conversation_by_time on conversation (tenant_id, started_at desc, i
 create index conversation_by_channel on conversation (tenant_id, channel, started_at desc, id desc);
 create index conversation_by_status on conversation (tenant_id, status, started_at desc, id desc);
 create index conversation_by_source on conversation (tenant_id, source, started_at desc, id desc);
+-- What nobody has begun yet: its oldest row is the age of a tenant's backlog.
+create index conversation_waiting on conversation (tenant_id, updated_at) where status = 'received';
 create index conversation_by_interaction on conversation (tenant_id, interaction_id) where interaction_id is not null;
 
 -- What was handed in, revision by revision: the same content never makes a second revision.
