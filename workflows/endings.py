@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from temporalio.exceptions import ActivityError, ApplicationError, RetryState, TimeoutError, TimeoutType
+from temporalio.exceptions import ActivityError, ApplicationError, FailureError, RetryState, TimeoutError, TimeoutType
 
 from domain.contracts import BACKPRESSURE_REASON, HEARTBEAT_REASON, TIMEOUT_REASON, Outcome
 from domain.conversation import Stage
@@ -59,19 +59,25 @@ class StageEnded(Exception):
         self.ending = ending
 
 
-def ending_of(error: ActivityError, stage: Stage, maximum_attempts: int) -> Ending:
+def ending_of(error: FailureError, stage: Stage, maximum_attempts: int) -> Ending:
     """What the last failure of a stage means for the run."""
-    cause = error.cause
+    cause = _cause(error)
     if isinstance(cause, ApplicationError):
         return _of_code(cause, stage)
-    if isinstance(cause, TimeoutError):
+    if isinstance(cause, TimeoutError) and isinstance(error, ActivityError):
         return _of_timeout(error, cause, stage, maximum_attempts)
     return Ending(Outcome.FAILED, stage, ParleyError.code, "the activity failed without a reason")
 
 
-def may_succeed_elsewhere(error: ActivityError) -> bool:
+def may_succeed_elsewhere(error: FailureError) -> bool:
     """Whether the same activity is worth a remote try after its local ones."""
-    return not (isinstance(error.cause, ApplicationError) and error.cause.non_retryable)
+    cause = _cause(error)
+    return not (isinstance(cause, ApplicationError) and cause.non_retryable)
+
+
+def _cause(error: FailureError) -> BaseException | None:
+    """A remote activity's failure comes wrapped in an ActivityError, a local one's as it was raised."""
+    return error.cause if isinstance(error, ActivityError) else error
 
 
 def _of_code(cause: ApplicationError, stage: Stage) -> Ending:

@@ -8,7 +8,7 @@ from typing import TypeVar
 from pydantic import BaseModel
 from temporalio import workflow
 from temporalio.common import RetryPolicy
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError, FailureError, is_cancelled_exception
 
 from domain.contracts import (
     ANALYZE,
@@ -53,7 +53,7 @@ class Stages:
         self._tell(PLAN.name, "running")
         try:
             planned = await _execute_local(PLAN, request, policy("plan_local", self._run.lane))
-        except ActivityError as error:
+        except FailureError as error:
             if is_cancelled_exception(error):
                 raise asyncio.CancelledError from None
             if may_succeed_elsewhere(error):
@@ -122,6 +122,7 @@ async def execute_remote(
 
 
 async def _execute_local(contract: Contract[I, O], argument: I, rules: StagePolicy) -> O:
+    """Raises FailureError: an ActivityError for a timeout, else what the activity raised."""
     schedule_to_close, start_to_close, _ = rules.timedeltas()
     result: O = await workflow.execute_local_activity(
         contract.name,

@@ -226,7 +226,14 @@ class World:
     async def workers(self, *, engines: Sequence[str] | None = None, slots: int = 20) -> AsyncIterator[None]:
         """The conversations worker, and one per engine kind for both families."""
         stages = ScriptedStages(self.script)
-        ours = [stages.ingest, stages.normalize, stages.plan, stages.persist, stages.conclude, stages.reconcile]
+        ours: list[Callable[..., Any]] = [
+            stages.ingest,
+            stages.normalize,
+            stages.plan,
+            stages.persist,
+            stages.conclude,
+            stages.reconcile,
+        ]
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(
                 Worker(
@@ -237,7 +244,7 @@ class World:
                     workflows=[ConversationWorkflow, ReconcileWorkflow],
                     max_heartbeat_throttle_interval=timedelta(seconds=0.2),
                     default_heartbeat_throttle_interval=timedelta(seconds=0.2),
-                )  # fmt: skip
+                )
             )
             for kind in (self.script.kind,) if engines is None else engines:
                 for family, work in (
@@ -250,7 +257,7 @@ class World:
                             task_queue=task_queue(family, kind),
                             activities=[work],
                             max_concurrent_activities=slots,
-                        )  # fmt: skip
+                        )
                     )
             yield
 

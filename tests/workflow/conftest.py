@@ -1,5 +1,6 @@
 """A connected client, and a world with fast policies for each test."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
@@ -13,6 +14,7 @@ from tests.support.workflows import Script, World
 @pytest.fixture(scope="session")
 async def client(temporal_server: stack.TemporalServer) -> AsyncIterator[Client]:
     yield await workflows.connect(temporal_server.address, temporal_server.namespace)
+    await asyncio.sleep(0.3)  # an interpreter that ends right after its last call may crash
 
 
 @pytest.fixture
