@@ -18,7 +18,7 @@ from pydantic import AwareDatetime, SecretStr
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.fields import Owner
 from domain.ids import new_id, new_tenant_id
-from domain.tenants import Limit, NewTenant, TenantLimits
+from domain.tenants import NewTenant
 from storage.api_keys import SCOPES, api_key_hash, new_api_key
 from storage.postgres.configuration import ConfigurationWriter
 from storage.postgres.connections import prepare
@@ -32,31 +32,6 @@ if TYPE_CHECKING:
 
 OPERATOR = "operator"
 """Id of the one operator, which the first migration creates."""
-
-
-_ADD_OWNER = """
-insert into owner (id, level, parent_id, slug, name)
-values ($1, $2, $3, $4, $5)
-"""
-
-_ADD_TENANT = """
-insert into tenant (
-  id, slug, name, cell, time_zone, languages, partner_id, external_languages, allowed_engines, language_model,
-  transcription, audio_retention_days, text_retention_days, insight_retention_days
-)
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
-returning *
-"""
-
-_ADD_LIMIT = """
-insert into tenant_limit (tenant_id, kind, warn_at, stop_at)
-values ($1, $2, $3, $4)
-"""
-
-_ADD_KEY = """
-insert into api_key (id, tenant_id, partner_id, name, key_hash, scopes, expires_at)
-values ($1, $2, $3, $4, $5, $6, $7)
-"""
 
 
 class Provisioning:
@@ -85,7 +60,7 @@ class Provisioning:
     async def create_partner(self, slug: str, name: str) -> str:
         """The partner's id. Raises Conflict when the slug is taken."""
         partner_id = new_tenant_id()
-        await self._session.execute(_ADD_OWNER, partner_id, "partner", OPERATOR, slug, name)
+        await self._session.value("select platform_create_partner($1, $2, $3)", partner_id, slug, name)
         return partner_id
 
     async def partner(self, slug: str) -> str | None:
@@ -95,31 +70,7 @@ class Provisioning:
 
     async def create_tenant(self, new: NewTenant) -> Tenant:
         """Raises Conflict when the slug is taken, NotFound without the partner."""
-        tenant_id = new_tenant_id()
-        parent = new.partner_id or OPERATOR
-        with domain_errors():
-            async with self._connection.transaction():
-                await self._session.execute(_ADD_OWNER, tenant_id, "tenant", parent, new.slug, new.name)
-                row = await self._session.row(
-                    _ADD_TENANT,
-                    tenant_id,
-                    new.slug,
-                    new.name,
-                    new.cell,
-                    new.time_zone,
-                    new.languages,
-                    parent,
-                    new.external_languages,
-                    new.allowed_engines,
-                    new.language_model,
-                    new.transcription,
-                    new.retention.audio_days,
-                    new.retention.text_days,
-                    new.retention.insight_days,
-                )
-                for kind in TenantLimits.model_fields:
-                    limit: Limit = getattr(new.limits, kind)
-                    await self._session.execute(_ADD_LIMIT, tenant_id, kind, limit.warn_at, limit.stop_at)
+        row = await self._session.row("select * from platform_create_tenant($1, $2)", new_tenant_id(), new)
         assert row is not None
         return to_tenant(row)
 
@@ -141,8 +92,15 @@ class Provisioning:
         if unknown or not scopes:
             raise InvalidInput.of("scopes", f"choose from {', '.join(SCOPES)}")
         key, key_id = new_api_key(), new_id()
-        await self._session.execute(
-            _ADD_KEY, key_id, tenant_id, partner_id, name, api_key_hash(key), list(scopes), expires_at
+        await self._session.value(
+            "select platform_create_api_key($1, $2, $3, $4, $5, $6, $7)",
+            key_id,
+            tenant_id,
+            partner_id,
+            name,
+            api_key_hash(key),
+            list(scopes),
+            expires_at,
         )
         return NewApiKey(id=key_id, key=SecretStr(key))
 
