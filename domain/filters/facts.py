@@ -23,10 +23,14 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LAYERS = {Layer.AI: 0, Layer.HUMAN: 1, Layer.EFFECTIVE: 2}
 
 
+def clean(text: str) -> str:
+    """The text without what no store can hold: NUL and halves of surrogate pairs."""
+    return text.encode("utf-8", "replace").decode().replace("\x00", "").strip()
+
+
 def fold(text: str) -> str:
     """The form in which texts are equal: case, width and spacing do not count, accents do."""
-    clean = text.encode("utf-8", "replace").decode().replace("\x00", "")
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean).casefold())
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(text)).casefold())
     return " ".join(folded.split())
 
 
@@ -35,6 +39,11 @@ def token(text: str) -> str:
     folded = fold(text)
     data = folded.encode()
     return folded if len(data) <= MAX_TOKEN_BYTES else "#" + hashlib.sha256(data).hexdigest()
+
+
+def is_hashed(found: str) -> bool:
+    """Whether a token is a hash, which stands for a text too long to show."""
+    return len(found) == 65 and found[0] == "#"
 
 
 def instant_ms(at: datetime) -> int:
@@ -122,7 +131,7 @@ class _Projection:
                 self.numbers[key] = number
         else:
             given = (value,) if isinstance(value, str) else tuple(value)
-            if kept := tuple({token(text): text for text in given if fold(text)}.values()):
+            if kept := tuple({token(text): clean(text) for text in given if fold(text)}.values()):
                 self.texts[key] = kept
 
     def put_field(self, value: FieldValue) -> None:
