@@ -1,0 +1,1 @@
+"""Language models: one file or package per provider behind `engines.protocols.LanguageModelEngine`."""

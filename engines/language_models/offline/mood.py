@@ -1,0 +1,105 @@
+"""How the conversation went for the customer: the last word, the strongest words, and whether the matter was solved.
+
+Shared by satisfaction, sentiment and churn risk, so that they never contradict one another by accident.
+"""
+
+import math
+import re
+from dataclasses import dataclass
+
+from engines.language_models.offline.analysis import Analysis, Event
+from engines.language_models.offline.context import Feeling
+from engines.language_models.offline.cues import CueSet
+from engines.language_models.offline.text import words
+
+ENDING_SHARE = 0.4
+"""The last share of the customer's turns is the ending; at least MIN_ENDING_TURNS."""
+MIN_ENDING_TURNS = 2
+CLEAR = 1.5
+"""From this strength on a feeling is more than a colouring of words."""
+
+_ACKNOWLEDGING = frozenset(
+    """that's thats that is it's its it this ok okay oh yes yeah so just then and great perfect lovely brilliant excellent
+    thanks thank you cheers ta good fine cool awesome fab absolutely alright right well much very many sounds
+    perfecto genial gracias vale muchas muy bien super prima danke vielen gut alles klar""".split()  # noqa: SIM905
+)
+
+
+@dataclass(frozen=True)
+class Mood:
+    """feelings: all of the customer's. ending_*: strongest feelings of the ending, 0 when there is none.
+
+    last: the last clear feeling. resolved / unresolved: the customer's last word on it, at most one of the two.
+    helped / refused: what the agent did.
+    """
+
+    feelings: tuple[Feeling, ...]
+    ending: tuple[Feeling, ...]
+    last: Feeling | None
+    resolved: Event | None
+    unresolved: Event | None
+    reluctant: Event | None
+    repeated: Event | None
+    escalated: Event | None
+    helped: Event | None
+    refused: Event | None
+
+    def strongest(self, *, positive: bool, ending: bool = False) -> Feeling | None:
+        pool = [f for f in (self.ending if ending else self.feelings) if (f.strength > 0) == positive]
+        return max(pool, key=lambda f: (abs(f.strength), f.sentence.index), default=None)
+
+
+def mood_of(analysis: Analysis) -> Mood:
+    """Computed once per conversation. The analysis must have a lexicon."""
+    if "mood" not in analysis.memo:
+        analysis.memo["mood"] = _mood(analysis)
+    found: Mood = analysis.memo["mood"]
+    return found
+
+
+def _mood(analysis: Analysis) -> Mood:
+    assert analysis.lexicon is not None
+    outcome = analysis.lexicon.outcome
+    feelings = tuple(_softened(f) for f in analysis.feelings)
+    turns = analysis.customer_turns
+    first_of_ending = turns[-max(MIN_ENDING_TURNS, math.ceil(len(turns) * ENDING_SHARE)) :][0] if turns else 0
+    ending = tuple(f for f in feelings if f.sentence.turn >= first_of_ending)
+    resolved = [e for e in analysis.events(outcome.resolved, analysis.customer, questions=False)]
+    unresolved = [e for e in analysis.events(outcome.unresolved, analysis.customer)]
+    last_resolved = resolved[-1] if resolved else None
+    last_unresolved = unresolved[-1] if unresolved else None
+    if last_resolved and last_unresolved:
+        if last_resolved.sentence.index > last_unresolved.sentence.index:
+            last_unresolved = None
+        else:
+            last_resolved = None
+    clear = [f for f in feelings if abs(f.strength) >= CLEAR]
+    return Mood(
+        feelings=feelings,
+        ending=ending,
+        last=clear[-1] if clear else None,
+        resolved=last_resolved,
+        unresolved=last_unresolved if last_unresolved and last_unresolved.sentence.turn >= first_of_ending else None,
+        reluctant=next(
+            (e for e in analysis.cues(outcome.reluctant, analysis.customer) if e.sentence.turn >= first_of_ending), None
+        ),
+        repeated=next(analysis.events(outcome.repeated, analysis.customer), None),
+        escalated=next(analysis.events(outcome.escalation, analysis.customer, hypotheses=True), None),
+        helped=_last(analysis, outcome.agent_done),
+        refused=_last(analysis, outcome.agent_refused),
+    )
+
+
+def _last(analysis: Analysis, cue: CueSet) -> Event | None:
+    found = [e for e in analysis.cues(cue, analysis.agent) if not e.sentence.question]
+    return found[-1] if found else None
+
+
+def _softened(feeling: Feeling) -> Feeling:
+    """A bare "Perfect, thanks" acknowledges; it is no praise."""
+    if feeling.strength < CLEAR or feeling.strength >= 3:  # noqa: PLR2004
+        return feeling
+    said = words(re.sub(r"\[[a-z_]+\]", " ", feeling.sentence.folded))
+    if len(said) <= 6 and all(word in _ACKNOWLEDGING for word in said):
+        return Feeling(feeling.sentence, feeling.start, feeling.end, 1.0, feeling.sarcastic)
+    return feeling

@@ -1,0 +1,116 @@
+"""Contact reason: cues of the starter taxonomy, backed by the likeness of meaning, in the customer's first words.
+
+A tenant's own options, which have no cues, are judged by likeness alone (`solvers.choice`).
+"""
+
+from collections import defaultdict
+from dataclasses import dataclass, field as data_field
+
+from domain.fields import CustomField
+from engines.language_models.offline.analysis import Analysis
+from engines.language_models.offline.evidence import Ground, quotes
+from engines.language_models.offline.found import Found, Question, known, unknown
+from engines.language_models.offline.need import needs_of
+from engines.language_models.offline.solvers import choice
+from engines.language_models.offline.text import Sentence
+
+DECAY = 0.72
+"""What a turn counts compared with the one before it."""
+LIKENESS_WEIGHT = 9.0
+LIKENESS_FLOOR = 0.30
+MIN_SCORE = 2.0
+READ_SENTENCES = 14
+EMBEDDED_SENTENCES = 5
+
+
+@dataclass
+class _Tally:
+    score: float = 0.0
+    best: float = 0.0
+    grounds: list[tuple[float, Ground]] = data_field(default_factory=list)
+
+    def add(self, weight: float, ground: Ground) -> None:
+        self.score += weight
+        self.grounds.append((weight, ground))
+
+
+def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
+    if analysis.lexicon is None:
+        return unknown("The offline engine does not read this language.")
+    known_options = {o.id for o in field.live_options} & set(analysis.lexicon.reasons)
+    if not known_options:
+        return choice.solve(analysis, field, question)
+    tallies = _by_cues(analysis, known_options)
+    if analysis.language == "en":
+        _add_likeness(analysis, field, tallies)
+    _prefer_the_specific(tallies)
+    ranked = sorted(tallies.items(), key=lambda item: -item[1].score)
+    if not ranked or ranked[0][1].score < MIN_SCORE:
+        return unknown("The customer does not say why they got in touch.")
+    reason, tally = ranked[0]
+    label = next(o.label for o in field.live_options if o.id == reason)
+    grounds = [ground for _, ground in sorted(tally.grounds, key=lambda g: -g[0])]
+    evidence = quotes(analysis, grounds, question.evidence_role, limit=2)
+    return known(reason, f"What the customer says first is about: {label.lower()}.", evidence)
+
+
+def _reading(analysis: Analysis) -> list[tuple[Sentence, float]]:
+    """The customer's sentences of substance with their weight: the need comes first and counts most."""
+    substance = [s for s in analysis.customer if not analysis.is_small_talk(s)][:60]
+    turns = list(dict.fromkeys(s.turn for s in substance))
+    needs = needs_of(analysis)
+    read = []
+    for sentence in substance[:READ_SENTENCES]:
+        order = turns.index(sentence.turn)
+        weight = DECAY**order
+        if needs and sentence is needs[0]:
+            weight *= 1.35
+        read.append((sentence, weight))
+    return read
+
+
+def _by_cues(analysis: Analysis, options: set[str]) -> dict[str, _Tally]:
+    assert analysis.lexicon is not None
+    tallies: dict[str, _Tally] = defaultdict(_Tally)
+    for sentence, position in _reading(analysis):
+        for reason in options:
+            hits = [
+                (event.weight, event)
+                for cue in analysis.lexicon.reasons[reason]
+                for event in analysis.cues(cue, (sentence,))
+            ]
+            if not hits:
+                continue
+            weight, event = max(hits, key=lambda hit: hit[0])
+            extra = 0.25 * (len({e.text for _, e in hits}) - 1)
+            tallies[reason].add(position * (weight + min(extra, 1.0)), Ground(sentence, event.start, event.end))
+    return tallies
+
+
+def _add_likeness(analysis: Analysis, field: CustomField, tallies: dict[str, _Tally]) -> None:
+    """The likeness of the most telling sentences to what each option means."""
+    sentences = needs_of(analysis)[:EMBEDDED_SENTENCES]
+    if not sentences:
+        return
+    first = sentences[0].turn
+    for option, per_sentence in choice.likeness(analysis, field, sentences).items():
+        for sentence, likeness in zip(sentences, per_sentence, strict=True):
+            if likeness > LIKENESS_FLOOR:
+                weight = LIKENESS_WEIGHT * (likeness - LIKENESS_FLOOR) * (1.0 if sentence.turn == first else 0.6)
+                tallies[option].add(weight / len(sentences) ** 0.5, Ground.of(sentence))
+
+
+def _prefer_the_specific(tallies: dict[str, _Tally]) -> None:
+    """Payments nobody made are fraud although they are charges too; ending a contract stays that whatever is owed."""
+    for specific, general in (
+        ("fraud_security", ("billing", "account_access", "delivery", "order_change", "technical_issue")),
+        ("cancellation", ("billing", "technical_issue", "order_change", "account_access", "information")),
+        ("appointment_booking", ("information", "order_change", "delivery")),
+    ):
+        if specific in tallies and max((w for w, _ in tallies[specific].grounds), default=0) >= 4.5 * DECAY:
+            for reason in general:
+                if reason in tallies:
+                    tallies[reason].score *= 0.6
+    specific_best = max((t.score for r, t in tallies.items() if r not in ("information", "other")), default=0.0)
+    if "information" in tallies and specific_best >= 4:
+        tallies["information"].score *= 0.6

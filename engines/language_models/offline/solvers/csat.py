@@ -1,0 +1,204 @@
+"""CSAT: a rating the customer gives, else what their words at the end say about help and outcome."""
+
+import re
+from dataclasses import dataclass
+
+from domain.conversation import Role
+from domain.fields import CustomField
+from engines.language_models.offline.analysis import Analysis, Event
+from engines.language_models.offline.context import Feeling
+from engines.language_models.offline.evidence import Evidence, Ground, quotes
+from engines.language_models.offline.found import Found, Question, known, unknown
+from engines.language_models.offline.mood import CLEAR, Mood, mood_of
+from engines.language_models.offline.text import Sentence, words
+
+_NUMBERS = {
+    word: value
+    for value, group in enumerate(
+        ("zero nil cero null", "one uno una eins", "two dos zwei", "three tres drei", "four cuatro vier",
+         "five cinco fünf", "six seis sechs", "seven siete sieben", "eight ocho acht", "nine nueve neun",
+         "ten diez zehn")
+    )
+    for word in group.split()
+}  # fmt: skip
+_NUMBER = r"(\d{1,2}(?:[.,]\d)?|" + "|".join(_NUMBERS) + r")"
+_OUT_OF = re.compile(
+    rf"(?<![\w.]){_NUMBER}(?:\s+stars?)?\s*(?:out of|/|von|sobre|de)\s*(5|10|five|ten|cinco|diez|fünf|zehn)\b"
+    r"(?!\s+(?:items?|times|people|boxes|days|units|pieces|attempts|calls|orders|months|weeks|lamps|bulbs|users))(?![/\d])"
+)
+_STARS = re.compile(rf"(?<![\w.]){_NUMBER}[- ](?:stars?|estrellas?|sterne?)\b")
+_GIVE = re.compile(
+    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?: \w+){{0,5}}? {_NUMBER}\b(?! (?:days|weeks|months|hours|minutes|times|items|people|more|years))"
+)
+_ASKED = re.compile(
+    r"\b(?:rate|rating|score|scale|satisf\w*|stars|survey|feedback|puntu\w*|valor\w*|bewert\w*|zufrieden\w*)\b"
+)
+_SCALE = re.compile(
+    r"\b(?:1|one|0|zero|uno|eins)\s*(?:to|-|–|and|a|bis|through)\s*(5|10|five|ten|cinco|diez|fünf|zehn)\b"
+)
+_ANOTHER_MATTER = re.compile(
+    r"\b(?:recommend|likely|trustpilot|google|reviews?|on average|average|app store|hotel is|energy rating|would (?:have )?given|was going to|used to|if you|had you|i'd have|normally|usually|recomend\w*|empfehl\w*)\b"
+)
+_LEADING_NUMBER = re.compile(
+    rf"^\W*(?:(?:a|an|it's|it is|i'd say|i would say|probably|definitely|maybe|like|um|uh|er|i'd give (?:it|you|that)|ein|eine|un|una)\W+)*{_NUMBER}\b(?!\s*(?:days|weeks|months|minutes|hours|%|pounds|euros|dollars))"
+)
+
+
+@dataclass(frozen=True)
+class _Rating:
+    score: int
+    scale: int
+    sentence: Sentence
+
+
+def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
+    """1 to 5 (or the field's own range, in proportion)."""
+    if analysis.lexicon is None:
+        return unknown("The offline engine does not read this language.")
+    rating = _rating(analysis)
+    if rating is not None:
+        value = _in_range(rating.score, rating.scale, field)
+        evidence = (Evidence(rating.sentence.turn, rating.sentence.text),)
+        return known(value, f"The customer gives {rating.score} out of {rating.scale}.", evidence, stated=True)
+    mood = mood_of(analysis)
+    score, why, grounds = _judge(mood)
+    if score is None:
+        return unknown(why)
+    evidence = quotes(analysis, grounds, question.evidence_role, limit=2)
+    return known(_in_range(score, 5, field), why, evidence)
+
+
+def _in_range(score: int, scale: int, field: CustomField) -> int:
+    low, high = int(field.minimum or 1), int(field.maximum or 5)
+    if scale == high:
+        return min(max(score, low), high)
+    return min(max(low + round((score - 1) * (high - low) / (scale - 1)), low), high)
+
+
+def _value(text: str) -> int:
+    return _NUMBERS[text] if text in _NUMBERS else round(float(text.replace(",", ".")))
+
+
+def _rating(analysis: Analysis) -> _Rating | None:
+    """The last rating of this contact that the customer gives."""
+    found: _Rating | None = None
+    previous = ""
+    for turn in analysis.turns:
+        if turn.role is not Role.CUSTOMER:
+            previous = analysis.folded[turn.number] if turn.role is not Role.SYSTEM or previous == "" else previous
+            continue
+        asked = _ASKED.search(previous) is not None and _ANOTHER_MATTER.search(previous) is None
+        for sentence in (s for s in analysis.customer if s.turn == turn.number):
+            rating = _in_sentence(sentence, asked, previous)
+            found = rating or found
+    return found
+
+
+def _in_sentence(sentence: Sentence, asked: bool, previous: str) -> _Rating | None:
+    text = sentence.folded
+    if _ANOTHER_MATTER.search(text) or sentence.question:
+        return None
+    if match := _OUT_OF.search(text):
+        return _checked(_value(match[1]), _value(match[2]), sentence)
+    if match := _STARS.search(text):
+        return _checked(_value(match[1]), 5, sentence) if re.search(r"\bstars?\b.*\bhotel\b", text) is None else None
+    scale_asked = _SCALE.search(previous)
+    scale = _value(scale_asked[1]) if asked and scale_asked else 5
+    if match := _GIVE.search(text):
+        score = _value(match[1])
+        return _checked(score, 10 if score > 5 else scale, sentence)
+    if asked and (match := _LEADING_NUMBER.search(text)) and len(words(text)) <= 25:
+        score = _value(match[1])
+        return _checked(score, 10 if score > 5 else scale, sentence)
+    return None
+
+
+def _checked(score: int, scale: int, sentence: Sentence) -> _Rating | None:
+    return _Rating(max(score, 1), scale, sentence) if 0 <= score <= scale else None
+
+
+def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
+    """Score, reason in words, and what it rests on."""
+    best = mood.strongest(positive=True, ending=True)
+    worst = mood.strongest(positive=False, ending=True)
+    earlier_worst = mood.strongest(positive=False)
+    praise = best.strength if best else 0.0
+    blame = -worst.strength if worst and worst.strength <= -CLEAR else 0.0
+    earlier = -earlier_worst.strength if earlier_worst and earlier_worst.strength <= -CLEAR else 0.0
+    if best and praise < CLEAR and not (mood.resolved or mood.helped):
+        praise = 0.0
+    if praise and blame and best and worst:
+        if best.sentence.index > worst.sentence.index:
+            blame *= 0.4 if (mood.resolved or mood.helped) and praise >= CLEAR else 0.8
+        else:
+            praise *= 0.3
+    if mood.refused and praise < 2 and not mood.resolved:
+        praise *= 0.5
+    grounds = _grounds(mood, praise >= blame)
+    if praise == 0 and blame == 0 and earlier == 0:
+        return _without_feelings(mood)
+    if praise == 0 and blame == 0:
+        return _only_earlier(mood, earlier)
+    raw = 3 + 0.72 * praise - 0.75 * blame
+    if mood.resolved and praise >= blame:
+        raw += 0.4
+    if mood.unresolved and not mood.resolved:
+        raw -= 0.5
+    if praise > blame and earlier >= 2:
+        raw -= 0.4
+    if mood.reluctant and praise < 3 and raw > 3:
+        raw -= 0.5
+    if blame > praise and (mood.escalated or mood.repeated):
+        raw -= 0.3
+    score = min(5, max(1, int(raw + 0.5)))
+    return score, _words(score), grounds
+
+
+def _without_feelings(mood: Mood) -> tuple[int | None, str, list[Ground]]:
+    if mood.resolved is not None:
+        return 4, "The customer says that the matter is solved.", [_ground(mood.resolved)]
+    if mood.unresolved is not None and (mood.refused or mood.repeated):
+        return 2, "The customer is left without a solution.", [_ground(mood.unresolved)]
+    return None, "The customer shows neither satisfaction nor dissatisfaction.", []
+
+
+def _only_earlier(mood: Mood, earlier: float) -> tuple[int | None, str, list[Ground]]:
+    """Dissatisfied at first and silent about it in the end."""
+    worst = mood.strongest(positive=False)
+    grounds = [_ground(worst)] if worst else []
+    if mood.resolved is not None:
+        return (
+            (4 if earlier < 2 else 3),
+            "Dissatisfied at first; then the matter was solved.",
+            [_ground(mood.resolved), *grounds],
+        )
+    if mood.helped is not None and not mood.refused and not mood.unresolved:
+        return (2 if earlier >= 3 else 3), "Dissatisfied at first; the end shows no more of it.", grounds
+    return (1 if earlier >= 3 else 2), "Dissatisfied, and nothing in the end makes up for it.", grounds
+
+
+def _grounds(mood: Mood, positive: bool) -> list[Ground]:
+    pool = [f for f in mood.ending if (f.strength > 0) == positive] or [
+        f for f in mood.feelings if (f.strength > 0) == positive
+    ]
+    pool.sort(key=lambda f: (-abs(f.strength), -f.sentence.index))
+    grounds = [Ground(f.sentence, f.start, f.end) for f in pool]
+    if positive and mood.resolved is not None:
+        grounds.append(_ground(mood.resolved))
+    if not positive and mood.unresolved is not None:
+        grounds.append(_ground(mood.unresolved))
+    return grounds
+
+
+def _ground(place: Event | Feeling) -> Ground:
+    return Ground(place.sentence, place.start, place.end)
+
+
+def _words(score: int) -> str:
+    return {
+        1: "The customer ends angry or badly let down.",
+        2: "The customer ends dissatisfied.",
+        3: "Neither content nor clearly dissatisfied in the end.",
+        4: "The customer ends content.",
+        5: "The customer ends delighted.",
+    }[score]

@@ -1,0 +1,90 @@
+"""How customers put the options of the starter taxonomy: prototypes for likeness of meaning."""
+
+EXAMPLES: dict[str, dict[str, tuple[str, ...]]] = {
+    "contact_reason": {
+        "billing": (
+            "I don't understand why my bill is higher this month",
+            "I was charged twice for the same thing",
+            "There is a fee on my statement that nobody told me about",
+            "My direct debit went up without notice",
+            "I have a question about my invoice",
+            "The discount was not applied to my bill",
+            "I need more time to pay what I owe",
+        ),
+        "refund_return": (
+            "I want my money back",
+            "I would like to return this, it doesn't fit",
+            "My refund still has not reached my account",
+            "The item arrived broken and I want a replacement or refund",
+            "You sent me the wrong item",
+            "How do I send it back",
+        ),
+        "delivery": (
+            "Where is my parcel",
+            "My order was supposed to arrive yesterday and it never came",
+            "The tracking has not moved for days",
+            "The courier left my package with the wrong neighbour",
+            "It says delivered but I don't have it",
+            "When will it be delivered",
+        ),
+        "technical_issue": (
+            "My internet keeps dropping out",
+            "The app crashes whenever I open it",
+            "The machine won't turn on any more",
+            "I get an error message when I try to export",
+            "There is no hot water, the boiler shows a fault",
+            "The website freezes at the checkout",
+            "My phone has had no signal since this morning",
+        ),
+        "account_access": (
+            "I can't log in to my account",
+            "I forgot my password and the reset email never arrives",
+            "My account is locked after too many attempts",
+            "I don't get the verification code because I have a new phone number",
+        ),
+        "cancellation": (
+            "I want to cancel my subscription",
+            "Please close my account",
+            "I would like to end my contract",
+            "I don't want my policy to renew",
+            "How do I cancel my membership",
+        ),
+        "complaint": (
+            "Your member of staff was rude to me",
+            "I want to make a formal complaint about how I was treated",
+            "The service in the restaurant was appalling",
+            "Your driver was aggressive and shouted at me",
+            "The room was filthy and nobody did anything about it",
+        ),
+        "information": (
+            "I have a quick question about your services",
+            "What are your opening hours",
+            "Do you ship to other countries",
+            "Does this plan include roaming",
+            "Can you tell me what documents I need",
+            "How much does the premium version cost",
+        ),
+        "appointment_booking": (
+            "I'd like to book an appointment for next week",
+            "Can I move my appointment to another day",
+            "I need to change the dates of my hotel reservation",
+            "Could we book a table for four tonight",
+            "I have to cancel my appointment on Friday",
+        ),
+        "order_change": (
+            "I need to change the address on my order",
+            "I ordered the wrong size, can you change it before it ships",
+            "Please add another item to my order",
+            "I'd like to upgrade my plan",
+            "Can you cancel my order, it has not been shipped yet",
+            "I'd like to place an order",
+        ),
+        "fraud_security": (
+            "There are payments on my card that I didn't make",
+            "My card was stolen and I need it blocked",
+            "Someone hacked my account",
+            "I got a suspicious text that claims to be from you",
+            "I gave my details to a caller and I think it was a scam",
+        ),
+    }
+}
