@@ -24,7 +24,20 @@ from storage.postgres.session import Session
 from storage.postgres.tenants import to_tenant
 from storage.postgres.uploads import PostgresUploads
 from storage.postgres.values import PostgresValues
-from storage.protocols import Tenant
+from storage.protocols import (
+    Audit,
+    Catalog,
+    Conversations,
+    DeadLetters,
+    Idempotency,
+    Ledger,
+    Outbox,
+    Renditions,
+    Runs,
+    Tenant,
+    Uploads,
+    Values,
+)
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
@@ -43,17 +56,17 @@ class PostgresTenantTx:
     def __init__(self, session: Session, tenant: Tenant) -> None:
         self.session = session
         self.tenant = tenant
-        self.conversations = PostgresConversations(session, tenant.id)
-        self.runs = PostgresRuns(session, tenant.id)
-        self.renditions = PostgresRenditions(session, tenant.id)
-        self.catalog = PostgresCatalog(session, tenant)
-        self.ledger = PostgresLedger(session, tenant.id)
-        self.values = PostgresValues(session, tenant.id)
-        self.outbox = PostgresOutbox(session, tenant.id)
-        self.dead_letters = PostgresDeadLetters(session, tenant.id)
-        self.uploads = PostgresUploads(session, tenant.id)
-        self.idempotency = PostgresIdempotency(session, tenant.id)
-        self.audit = PostgresAudit(session, tenant.id)
+        self.conversations: Conversations = PostgresConversations(session, tenant.id)
+        self.runs: Runs = PostgresRuns(session, tenant.id)
+        self.renditions: Renditions = PostgresRenditions(session, tenant.id)
+        self.catalog: Catalog = PostgresCatalog(session, tenant)
+        self.ledger: Ledger = PostgresLedger(session, tenant.id)
+        self.values: Values = PostgresValues(session, tenant.id)
+        self.outbox: Outbox = PostgresOutbox(session, tenant.id)
+        self.dead_letters: DeadLetters = PostgresDeadLetters(session, tenant.id)
+        self.uploads: Uploads = PostgresUploads(session, tenant.id)
+        self.idempotency: Idempotency = PostgresIdempotency(session, tenant.id)
+        self.audit: Audit = PostgresAudit(session, tenant.id)
 
 
 class PostgresDatabase:

@@ -39,7 +39,8 @@ for no key update
 _UNKNOWN_FIELD = f"""
 select v.field_key
 from {_RECORD}
-where not exists (select from custom_field f where f.id = v.field_id)
+where $1::text is not null  -- gives the parameter every statement has its type
+  and not exists (select from custom_field f where f.id = v.field_id)
 limit 1
 """  # noqa: S608 - constants of this module
 

@@ -1,0 +1,227 @@
+"""The stages on real storage: what each leaves behind, what a repeat changes, and who may write."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from temporalio import activity
+
+from domain.contracts import CANCELLED_REASON, ConcludeRequest, Conclusion, RunRef
+from domain.conversation import Stage, Status
+from domain.engine import EngineConfig
+from domain.errors import EngineAnswerTruncated, EngineQuotaExhausted, EngineUnavailable, Superseded
+from domain.intake import ConversationIn
+from domain.ledger import Reason, RunState
+from domain.values import EvidenceState
+from services import starter_library
+from storage.protocols import AcceptOutcome, Page, Tenant
+from tests.support.instant import InstantEngines, InstantLanguageModel, known, some_value
+from tests.support.provisioned import install_library, provision
+from tests.support.stack import DatabaseUrls
+from tests.support.stages import Stages, stages
+
+
+@pytest.fixture
+async def world(database: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Stages]:
+    async with stages(database, tmp_path / "content") as made:
+        yield made
+
+
+@pytest.fixture
+async def tenant(world: Stages, database: DatabaseUrls, request: pytest.FixtureRequest) -> Tenant:
+    await install_library(database.owner)
+    return await provision(world.database, f"t{abs(hash(request.node.nodeid))}")
+
+
+def chat(**changes) -> ConversationIn:
+    said = changes.pop("said", ["my parcel has still not arrived and I want my money back, this is terrible"])
+    base = {
+        "external_id": "chat-1",
+        "channel": "chat",
+        "participants": [{"id": "c", "role": "customer"}, {"id": "a", "role": "agent"}],
+        "messages": [{"author": "c", "at": f"2026-11-02T09:3{n}:00Z", "text": text} for n, text in enumerate(said)],
+    }
+    return ConversationIn.model_validate(base | changes)
+
+
+async def accepted(world: Stages, tenant: Tenant, **changes) -> RunRef:
+    acceptance = await world.hand_in(tenant.id, chat(**changes))
+    assert acceptance.entry is not None
+    return acceptance.entry.run
+
+
+async def test_a_chat_ends_completed_with_every_field_answered(world, tenant):
+    world.engines.model = InstantLanguageModel(known(some_value))
+    run = await accepted(world, tenant)
+    result = await world.whole_way(run)
+    assert (result.status, result.values) == (Status.COMPLETED, 7)
+    values = await world.values(run)
+    assert {v.evidence_state for v in values.values()} == {EvidenceState.VERIFIED}
+    assert values["csat"].evidence[0].quote in chat().messages[0].text
+    async with world.database.tenant_tx(tenant.id) as tx:
+        conversation = await tx.conversations.get(run.conversation_id)
+        assert conversation.status is Status.COMPLETED
+        assert [s.name for s in conversation.stages] == [
+            Stage.INGEST, Stage.NORMALIZE, Stage.PLAN, Stage.ANALYZE, Stage.PERSIST,
+        ]  # fmt: skip
+    assert run.conversation_id in {d.conversation_id for d in await world.database.platform.dirty(1000)}
+
+
+async def test_the_whole_way_twice_stores_everything_once(world, tenant):
+    run = await accepted(world, tenant)
+    await world.whole_way(run)
+    asked = len(world.engines.model.requests)
+    values = await world.values(run)
+    await world.whole_way(run)
+    assert await world.values(run) == values
+    assert len(world.engines.model.requests) == asked
+
+
+async def test_the_same_content_again_changes_nothing_and_new_messages_make_a_revision(world, tenant):
+    first = await world.hand_in(tenant.id, chat())
+    again = await world.hand_in(tenant.id, chat(metadata={"x": 1}))
+    more = await world.hand_in(tenant.id, chat(said=["my parcel has not arrived", "hello? is anybody there"]))
+    assert [a.outcome for a in (first, again, more)] == [
+        AcceptOutcome.CREATED, AcceptOutcome.UNCHANGED, AcceptOutcome.REVISED,
+    ]  # fmt: skip
+    assert again.entry is None
+    assert more.conversation.revision == 2
+    assert first.entry is not None
+    with pytest.raises(Superseded):
+        await world.ingest(first.entry.run)
+
+
+async def test_an_older_run_may_not_persist_over_a_newer_revision(world, tenant):
+    world.engines.model = InstantLanguageModel(known(some_value))
+    run = await accepted(world, tenant)
+    await world.ingest(run)
+    await world.normalize(run)
+    await world.analyze(run, await world.plan(run))
+    await world.hand_in(tenant.id, chat(said=["another first message of the customer", "and a second one"]))
+    with pytest.raises(Superseded):
+        await world.persist(run)
+    assert await world.values(run) == {}
+
+
+async def test_one_task_in_trouble_is_not_anothers(world, tenant):
+    world.engines.model = InstantLanguageModel(known(some_value), faults=[EngineAnswerTruncated("cut off")])
+    run = await accepted(world, tenant)
+    result = await world.whole_way(run)
+    assert result.status is Status.COMPLETED_WITH_GAPS
+    async with world.database.tenant_tx(tenant.id) as tx:
+        rows = await tx.ledger.of_entry(run)
+        letters = await tx.dead_letters.list(open_only=True, page=Page())
+    failed = [r for r in rows if r.state is RunState.FAILED]
+    assert [r.reason for r in failed] == [Reason.ANSWER_TRUNCATED]
+    assert sum(r.state is RunState.RAN for r in rows) == 5
+    assert [(letter.stage, letter.conversation_id) for letter in letters] == [(Stage.ANALYZE, run.conversation_id)]
+
+
+async def test_a_malformed_answer_is_repaired_once(world, tenant):
+    answers = iter(["<html>busy</html>"])
+    good = known(some_value)
+    world.engines.model = InstantLanguageModel(lambda request: next(answers, None) or good(request))
+    run = await accepted(world, tenant)
+    assert (await world.whole_way(run)).status is Status.COMPLETED
+    assert len(world.engines.model.requests) == 7
+    repaired = [r for r in world.engines.model.requests if "Your last answer was refused" in r.prompt]
+    assert len(repaired) == 1
+
+
+async def test_a_used_up_quota_parks_and_comes_back(world, tenant):
+    world.engines.model = InstantLanguageModel(faults=[EngineQuotaExhausted("daily quota")])
+    run = await accepted(world, tenant)
+    assert (await world.whole_way(run)).status is Status.COMPLETED_WITH_GAPS
+    async with world.database.tenant_tx(tenant.id) as tx:
+        entries = await tx.runs.list(run.conversation_id)
+    assert [(e.enter_at, e.state) for e in entries] == [(Stage.INGEST, "closed"), (Stage.PLAN, "pending")]
+    assert entries[1].not_before is not None
+    assert len(entries[1].task_ids) == 1
+
+
+async def test_calls_of_an_external_engine_are_not_made_again_after_a_crash(world, database):
+    outside = [
+        e if e.name != "offline" else EngineConfig.model_validate(e.model_dump() | {"external": True})
+        for e in starter_library.OFFLINE_ENGINES
+    ]
+    await install_library(database.owner, outside)
+    tenant = await provision(world.database, "external-calls")
+    try:
+        model = InstantLanguageModel(faults=[])
+        world.engines = InstantEngines(model)
+        run = await accepted(world, tenant)
+        await world.ingest(run)
+        await world.normalize(run)
+        planned = await world.plan(run)
+        model._faults[:] = []
+        real = model.answer
+
+        async def third_is_away(request, progress):
+            if len(model.requests) == 2:
+                model.requests.append(request)
+                raise EngineUnavailable("away")
+            return await real(request, progress)
+
+        model.answer = third_is_away
+        with pytest.raises(EngineUnavailable):
+            await world.analyze(run, planned)
+        before = len(model.requests)
+        model.answer = real
+        world.environment.info = activity.Info(**{**vars(world.environment.info), "attempt": 2})
+        await world.analyze(run, planned)
+        assert before == 6
+        assert len(model.requests) == before + 1
+        assert (await world.persist(run)).status is Status.COMPLETED
+    finally:
+        await install_library(database.owner)
+
+
+async def test_concluding_leaves_a_dead_letter_and_the_lease(world, tenant):
+    run = await accepted(world, tenant)
+    await world.ingest(run)
+    request = ConcludeRequest(
+        run=run, conclusion=Conclusion.FAILED, stage=Stage.NORMALIZE, reason="unavailable", attempts=8
+    )
+    first = await world.environment.run(world.conclude.conclude, request)
+    again = await world.environment.run(world.conclude.conclude, request)
+    assert first.dead_letter_id == again.dead_letter_id is not None
+    async with world.database.tenant_tx(tenant.id) as tx:
+        assert (await tx.conversations.get(run.conversation_id)).status is Status.FAILED
+        assert (await tx.runs.get(run)).state == "closed"
+
+
+async def test_a_cancelled_run_is_parked_and_does_not_come_back(world, tenant):
+    run = await accepted(world, tenant)
+    await world.ingest(run)
+    request = ConcludeRequest(run=run, conclusion=Conclusion.PARKED, stage=Stage.PLAN, reason=CANCELLED_REASON)
+    await world.environment.run(world.conclude.conclude, request)
+    async with world.database.tenant_tx(tenant.id) as tx:
+        conversation = await tx.conversations.get(run.conversation_id)
+        assert (conversation.status, conversation.status_reason) == (Status.PARKED, CANCELLED_REASON)
+        assert len(await tx.runs.list(run.conversation_id)) == 1
+
+
+async def test_a_supplied_transcript_needs_no_engine(world, tenant):
+    intake = ConversationIn.model_validate(
+        {
+            "external_id": "call-1",
+            "channel": "call",
+            "participants": [{"id": "c", "role": "customer"}, {"id": "a", "role": "agent"}],
+            "transcript": {
+                "segments": [
+                    {"speaker": "a", "start_ms": 0, "end_ms": 900, "text": "how can I help you"},
+                    {
+                        "speaker": "c",
+                        "start_ms": 1000,
+                        "end_ms": 4000,
+                        "text": "I was charged twice for the same order",
+                    },
+                ]
+            },
+        }
+    )
+    acceptance = await world.hand_in(tenant.id, intake)
+    assert acceptance.entry is not None
+    run = acceptance.entry.run
+    assert await world.ingest(run) is None
+    assert await world.normalize(run) == 2
