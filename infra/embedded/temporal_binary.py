@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
+from rich.console import Console
+from rich.markup import escape
 
 from infra.embedded import cache
 from infra.embedded.errors import StackError
@@ -189,6 +191,7 @@ def _build(folder: Path, go: Path | None, tell: Tell) -> Path:
     ) as build:  # fmt: skip
         assert build.stderr is not None
         last, compiled, told = "", 0, 0.0
+        every = 1.0 if sys.stderr.isatty() else 15.0
         for line in build.stderr:
             last = line.strip() or last
             compiled += not last.startswith("go: ")
@@ -196,7 +199,7 @@ def _build(folder: Path, go: Path | None, tell: Tell) -> Path:
             if elapsed > _BUILD_SECONDS:
                 build.kill()
                 raise StackError(f"go install: not finished within {_BUILD_SECONDS:.0f} s")
-            if elapsed - told >= 5:
+            if elapsed - told >= every:
                 told = elapsed
                 doing = f"{compiled} of about {_ROUGHLY_PACKAGES} packages" if compiled else "fetching modules"
                 tell(f"Temporal server: building, {doing}, {elapsed:.0f} s")
@@ -211,18 +214,19 @@ def main() -> int:
         asyncio.run(_download_with_sdk(Path(sys.argv[2])))
         return 0
 
-    def tell(line: str) -> None:
-        sys.stderr.write(f"{line}\n")
-        sys.stderr.flush()
-
+    console = Console(stderr=True, highlight=False)
     if address := os.environ.get("TEMPORAL_ADDRESS"):
-        tell(f"Temporal server: using {address}; tests start one of their own")
+        console.print(f"Temporal server: using {address}; tests start one of their own")
     try:
-        found = find_binary(tell)
+        if console.is_terminal:
+            with console.status("Temporal server: looking for one") as status:
+                found = find_binary(lambda line: status.update(escape(line)))
+        else:
+            found = find_binary(lambda line: console.print(line, markup=False))
     except StackError as error:
-        tell(str(error))
+        console.print(error.message, markup=False)
         return 1
-    tell(f"Temporal server: {found.path} ({found.origin}; {found.version})")
+    console.print(f"Temporal server: {found.path} ({found.origin}; {found.version})", markup=False, soft_wrap=True)
     return 0
 
 
