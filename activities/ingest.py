@@ -34,13 +34,13 @@ class IngestActivity:
         decoder: AudioDecoder,
         puller: AudioPuller,
         *,
-        max_audio_minutes: int,
+        max_audio_minutes: float,
     ) -> None:
         self._database = database
         self._content = content
         self._decoder = decoder
         self._puller = puller
-        self._max_audio_ms = max_audio_minutes * 60_000
+        self._max_audio_ms = round(max_audio_minutes * 60_000)
 
     @activity.defn(name=contracts.INGEST.name)
     async def ingest(self, run: RunRef) -> IngestResult:

@@ -1,4 +1,4 @@
-"""reconcile: one round of the reconciler, started by a schedule."""
+"""reconcile: starts what was accepted and never started, settles what ended without a conclusion."""
 
 from temporalio import activity
 
@@ -8,7 +8,7 @@ from services.reconcile import Reconciler
 
 
 class ReconcileActivity:
-    """Needs the reconciler."""
+    """Needs a reconciler."""
 
     def __init__(self, reconciler: Reconciler) -> None:
         self._reconciler = reconciler

@@ -32,13 +32,13 @@ class TranscribeActivity:
         decoder: AudioDecoder,
         engines: Engines,
         *,
-        max_audio_minutes: int,
+        max_audio_minutes: float,
     ) -> None:
         self._database = database
         self._content = content
         self._decoder = decoder
         self._engines = engines
-        self._max_audio_ms = max_audio_minutes * 60_000
+        self._max_audio_ms = round(max_audio_minutes * 60_000)
 
     @activity.defn(name=contracts.TRANSCRIBE.name)
     async def transcribe(self, run: RunRef) -> TranscribeResult:

@@ -1,6 +1,6 @@
 """Brings the database's schema up to date: `python -m storage.migrate`.
 
-Reads the owner's URL from `PARLEY_MIGRATION_DATABASE_URL` (a URL, or `env:NAME` or `file:/path` of one). Safe to run
+Only the schema: `infra.migrate` adds what ships with the product. Reads the owner's URL from `PARLEY_MIGRATION_DATABASE_URL` (a URL, or `env:NAME` or `file:/path` of one). Safe to run
 twice and from several processes at once: an advisory lock lets one work while the others wait.
 """
 
@@ -81,7 +81,8 @@ def _current(connection: Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-def _url_from_environment() -> str:
+def owner_url() -> str:
+    """The owner's URL from the environment. Raises MigrationFailed when it is not set."""
     value = os.environ.get(URL_VARIABLE, "")
     kind, _, target = value.partition(":")
     if kind == "env":
@@ -96,7 +97,7 @@ def _url_from_environment() -> str:
 def main() -> int:
     """Migrates and says in one line what came of it; 1 when it failed."""
     try:
-        revision = migrate(_url_from_environment())
+        revision = migrate(owner_url())
     except (MigrationFailed, Unavailable) as error:
         sys.stderr.write(f"{error.title}: {error.message}\n")
         return 1

@@ -45,7 +45,7 @@ _WORKER_GRACE_SECONDS = 35.0  # a worker gives its activities 30
 class Programs:
     """The modules that make up the service; tests of the stack itself put others in their place."""
 
-    migrate: tuple[str, ...] = ("-m", "storage.migrate")
+    migrate: tuple[str, ...] = ("-m", "infra.migrate")
     api: tuple[str, ...] = ("-m", "api")
     worker: tuple[str, ...] = ("-m", "workers")
 

@@ -1,0 +1,88 @@
+"""The one place that builds pools, stores, engines and services from settings.
+
+A process opens what it needs and closes it at its end; heavy engines load with their first use.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from engines.languages.identify import LinguaIdentifier
+from pydantic import SecretStr
+
+from engines.audio.decode import Decoder
+from engines.language_models import registry as language_models
+from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
+from engines.redaction.redactor import PresidioRedactor
+from engines.transcription import registry as transcription
+from infra.engine_pool import EnginePool
+from infra.secrets import resolve, resolve_key
+from infra.settings import Settings
+from services.pull_audio import AudioPuller
+from storage.content import open_content_store
+from storage.crypto import MasterKeys
+from storage.postgres.database import PostgresDatabase
+from storage.postgres.tenant_keys import PostgresDataKeys
+from storage.protocols import ContentStore
+from storage.search import SearchIndex, open_search_index
+
+
+@dataclass(frozen=True)
+class Storage:
+    """What is kept: database, content store, search index."""
+
+    database: PostgresDatabase
+    content: ContentStore
+    search: SearchIndex
+
+
+@asynccontextmanager
+async def open_storage(settings: Settings, process: str) -> AsyncIterator[Storage]:
+    """`process` names the connections for whoever looks at the database.
+
+    Raises Unavailable (the database does not answer), SecretUnavailable, InvalidInput (the content store's URL).
+    """
+    database = await PostgresDatabase.connect(
+        settings.database_url.get_secret_value(),
+        settings.platform_database_url.get_secret_value(),
+        pool_min=settings.database_pool_min,
+        pool_max=settings.database_pool_max,
+        platform_pool_max=settings.platform_pool_max,
+        timeout_seconds=settings.database_timeout_seconds,
+        application_name=f"parley {process}",
+    )
+    try:
+        keys = PostgresDataKeys(database, MasterKeys(resolve_key(settings.master_key)))
+        content = open_content_store(settings.content_url, keys)
+        search = open_search_index(database, settings.meili_url, _meili_key(settings), settings.search_index)
+        try:
+            yield Storage(database, content, search)
+        finally:
+            await search.close()
+    finally:
+        await database.close()
+
+
+def _meili_key(settings: Settings) -> SecretStr | None:
+    return resolve(settings.meili_key) if settings.meili_url else None
+
+
+def build_engines(settings: Settings) -> EnginePool:
+    """Transcription engines and language models by their configurations."""
+    return EnginePool(settings.engine_credentials, transcription.build, language_models.build)
+
+
+def build_decoder() -> AudioDecoder:
+    return Decoder()
+
+
+def build_redactor() -> Redactor:
+    return PresidioRedactor()
+
+
+def build_language_identifier() -> LanguageIdentifier:
+    return LinguaIdentifier()
+
+
+def build_audio_puller(settings: Settings, content: ContentStore) -> AudioPuller:
+    return AudioPuller(content, allowed_hosts=settings.audio_url_hosts, max_bytes=settings.max_upload_bytes)

@@ -1,0 +1,92 @@
+"""Builds the activities a worker process serves, and nothing that only other roles need."""
+
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+
+from temporalio.client import Client
+
+from activities.analyze import AnalyzeActivity
+from activities.conclude import ConcludeActivity
+from activities.ingest import IngestActivity
+from activities.normalize import NormalizeActivity
+from activities.persist import PersistActivity
+from activities.plan import PlanActivity
+from activities.reconcile import ReconcileActivity
+from activities.transcribe import TranscribeActivity
+from domain import contracts
+from infra import wiring
+from infra.engine_pool import EnginePool
+from infra.settings import Settings
+from infra.temporal.orchestrator import TemporalOrchestrator
+from infra.wiring import Storage
+from services.index import run_indexer
+from services.reconcile import Reconciler
+from workers.serve import Activity
+
+
+class WorkerWiring:
+    """Fulfils `workers.process.Wiring`."""
+
+    def __init__(self, settings: Settings, client: Client, storage: Storage) -> None:
+        self._settings = settings
+        self._client = client
+        self._storage = storage
+
+    def activities(self, names: Collection[str]) -> Mapping[str, Activity]:
+        build: Mapping[str, Callable[[], Activity]] = {
+            contracts.INGEST.name: self._ingest,
+            contracts.TRANSCRIBE.name: self._transcribe,
+            contracts.NORMALIZE.name: self._normalize,
+            contracts.PLAN.name: lambda: PlanActivity(self._storage.database).plan,
+            contracts.ANALYZE.name: lambda: AnalyzeActivity(self._storage.database, self._engines).analyze,
+            contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
+            contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
+            contracts.RECONCILE.name: self._reconcile,
+        }
+        return {name: build[name]() for name in names}
+
+    async def run_indexer(self) -> None:
+        await run_indexer(self._storage.database, self._storage.search)
+
+    @cached_property
+    def _engines(self) -> EnginePool:
+        return wiring.build_engines(self._settings)
+
+    def _ingest(self) -> Activity:
+        content = self._storage.content
+        return IngestActivity(
+            self._storage.database,
+            content,
+            wiring.build_decoder(),
+            wiring.build_audio_puller(self._settings, content),
+            max_audio_minutes=self._settings.max_audio_minutes,
+        ).ingest
+
+    def _transcribe(self) -> Activity:
+        return TranscribeActivity(
+            self._storage.database,
+            self._storage.content,
+            wiring.build_decoder(),
+            self._engines,
+            max_audio_minutes=self._settings.max_audio_minutes,
+        ).transcribe
+
+    def _normalize(self) -> Activity:
+        return NormalizeActivity(
+            self._storage.database,
+            self._storage.content,
+            wiring.build_redactor(),
+            wiring.build_language_identifier(),
+        ).normalize
+
+    def _reconcile(self) -> Activity:
+        orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
+        return ReconcileActivity(Reconciler(self._storage.database, orchestrator)).reconcile
+
+
+@asynccontextmanager
+async def open_wiring(settings: Settings, client: Client) -> AsyncIterator[WorkerWiring]:
+    """Pools and stores of one worker process, closed at the end."""
+    async with wiring.open_storage(settings, "worker") as storage:
+        yield WorkerWiring(settings, client, storage)
