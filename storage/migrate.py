@@ -1,7 +1,8 @@
 """Brings the database's schema up to date: `python -m storage.migrate`.
 
-Only the schema: `infra.migrate` adds what ships with the product. Reads the owner's URL from `PARLEY_MIGRATION_DATABASE_URL` (a URL, or `env:NAME` or `file:/path` of one). Safe to run
-twice and from several processes at once: an advisory lock lets one work while the others wait.
+Only the schema: `infra.migrate` adds what ships with the product. Reads the owner's URL from
+`PARLEY_MIGRATION_DATABASE_URL` (a URL, or `env:NAME` or `file:/path` of one). Safe to run twice and from several
+processes at once: an advisory lock lets one work while the others wait.
 """
 
 import os
