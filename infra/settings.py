@@ -114,6 +114,11 @@ class Settings(BaseSettings):
     temporal_tls_server_ca: OptionalPath = None
     temporal_ui_url: WebUrl = ""
     """Base address of the Temporal Web UI, for links in answers to operators; empty: no links."""
+    temporal_tracing: bool = False
+    """Spans of workflows and activities go to the process's tracer provider."""
+    worker_deployment: str = ""
+    """Name of the worker deployment; with `worker_build_id`, conversations stay on the build they began with."""
+    worker_build_id: str = ""
 
     # -- content store, search
     content_url: str = ""
@@ -128,6 +133,8 @@ class Settings(BaseSettings):
     """Wraps the tenants' content keys."""
     codec_key: Reference = SecretRef()
     """Encrypts payloads on their way through Temporal."""
+    codec_old_keys: Names = ()
+    """References to keys that were `codec_key` before: still needed to read older histories."""
 
     # -- API
     api_host: str = "127.0.0.1"

@@ -10,7 +10,7 @@ from temporalio.runtime import Runtime
 from temporalio.service import RPCError, TLSConfig
 
 from domain.errors import Unavailable
-from infra.secrets import resolve, resolve_key
+from infra.secrets import SecretRef, resolve, resolve_key
 from infra.settings import Settings
 from infra.temporal.codec import KeyRing
 from infra.temporal.plugin import parley_plugin
@@ -41,15 +41,22 @@ class Connection:
         return cls(
             address=settings.temporal_address,
             namespace=settings.temporal_namespace,
-            keys=KeyRing(resolve_key(settings.codec_key)),
+            keys=payload_keys(settings),
             tls=_tls(settings),
             api_key=api_key,
+            tracing=settings.temporal_tracing,
             identity=identity,
         )
 
     @property
     def local(self) -> bool:
         return self.address.rpartition(":")[0] in _LOCAL
+
+
+def payload_keys(settings: Settings) -> KeyRing:
+    """The key that seals, and those that were replaced. Raises SecretUnavailable."""
+    older = tuple(resolve_key(SecretRef(reference)) for reference in settings.codec_old_keys)
+    return KeyRing(resolve_key(settings.codec_key), older)
 
 
 def _tls(settings: Settings) -> TLSConfig | None:

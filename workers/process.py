@@ -1,0 +1,209 @@
+"""One worker process: connects, serves its roles' queues, hosts what they host, ends in order."""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from temporalio.api.enums.v1 import TaskQueueType
+from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
+from temporalio.client import Client
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.worker import Worker
+
+from domain.errors import ParleyError, Unavailable
+from infra.settings import Settings
+from infra.temporal import policies, search_attributes
+from infra.temporal.client import Connection, connect
+from infra.temporal.queues import TemporalQueues
+from infra.temporal.schedules import ensure_reconcile_schedule, keep_reconcile_schedule
+from workers.roles import Hosted, RolesError, RoleSpec
+from workers.serve import GRACEFUL_SHUTDOWN, Activity, Deployment, build_worker, polled
+
+CONNECT_PAUSE_SECONDS = 1.0
+RESTART_PAUSE_SECONDS = 5.0
+POLLING_SECONDS = 60.0
+
+_POLL_SECONDS = 0.1
+_log = logging.getLogger(__name__)
+
+
+class Wiring(Protocol):
+    """What a worker process needs built: `infra.wiring` fulfils it."""
+
+    def activities(self, names: Collection[str]) -> Mapping[str, Activity]:
+        """The activities of these contracts, by name; nothing is built that only others need."""
+        ...
+
+    async def run_indexer(self) -> None:
+        """Drains the search outbox until cancelled."""
+        ...
+
+
+OpenWiring = Callable[[Settings, Client], AbstractAsyncContextManager[Wiring]]
+"""Pools, stores and engines of one process, closed at the end."""
+
+
+async def serve(settings: Settings, roles: Sequence[RoleSpec], open_wiring: OpenWiring) -> None:
+    """Serves until SIGTERM or SIGINT; then gives running activities 30 s.
+
+    Raises:
+        ParleyError: the configuration is not valid, or Temporal cannot be made ready for Parley.
+    """
+    stop = _stop_on_signals()
+    policies.install(settings.config_dir)
+    client = await _connect(settings, roles, stop)
+    if client is None:
+        return
+    async with open_wiring(settings, client) as wiring:
+        if _hosts(roles, Hosted.RECONCILER_SCHEDULE):
+            await search_attributes.register(client)
+            await ensure_reconcile_schedule(client)
+        workers = _workers(settings, roles, client, wiring)
+        try:
+            await _serve_until(stop, workers, _beside(settings, roles, client, wiring))
+        finally:
+            if settings.ready_file is not None:
+                settings.ready_file.unlink(missing_ok=True)
+
+
+def _stop_on_signals() -> asyncio.Event:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    return stop
+
+
+async def _connect(settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.Event) -> Client | None:
+    """Tries until Temporal answers, so that the order in which things start does not matter; None when stopped."""
+    identity = f"{'+'.join(role.name for role in roles)}@{socket.gethostname()}:{os.getpid()}"
+    connection = Connection.from_settings(settings, identity=identity)
+    runtime = _runtime(settings)
+    while not stop.is_set():
+        try:
+            return await connect(connection, runtime=runtime)
+        except Unavailable as error:
+            _log.warning("%s; trying again", error.message)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), CONNECT_PAUSE_SECONDS)
+    return None
+
+
+def _runtime(settings: Settings) -> Runtime | None:
+    """One runtime, and one port for its metrics, per process."""
+    if not settings.metrics_port:
+        return None
+    address = f"{settings.metrics_host}:{settings.metrics_port}"
+    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address, durations_as_seconds=True)))
+
+
+def _workers(settings: Settings, roles: Sequence[RoleSpec], client: Client, wiring: Wiring) -> list[Worker]:
+    specs = [spec for role in roles for spec in role.queues]
+    activities = wiring.activities({name for spec in specs for name in spec.activities})
+    deployment = _deployment(settings)
+    return [build_worker(client, spec, activities, deployment) for spec in specs]
+
+
+def _deployment(settings: Settings) -> Deployment | None:
+    if not settings.worker_deployment:
+        return None
+    if not settings.worker_build_id:
+        raise RolesError("PARLEY_WORKER_DEPLOYMENT needs PARLEY_WORKER_BUILD_ID")
+    return Deployment(settings.worker_deployment, settings.worker_build_id)
+
+
+async def _serve_until(
+    stop: asyncio.Event, workers: Sequence[Worker], beside: Sequence[Coroutine[None, None, None]]
+) -> None:
+    """Runs everything together. A worker that dies ends the process: whoever supervises starts it again."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            for worker in workers:
+                group.create_task(worker.run())
+            others = [group.create_task(work) for work in beside]
+            await stop.wait()
+            _log.info("stopping: running activities get %d s", GRACEFUL_SHUTDOWN.total_seconds())
+            for other in others:
+                other.cancel()
+            await asyncio.gather(*(worker.shutdown() for worker in workers))
+    except* ParleyError as problems:
+        raise problems.exceptions[0] from None
+
+
+def _beside(
+    settings: Settings, roles: Sequence[RoleSpec], client: Client, wiring: Wiring
+) -> list[Coroutine[None, None, None]]:
+    beside = [_announce(settings, roles, client)]
+    if _hosts(roles, Hosted.RECONCILER_SCHEDULE):
+        beside.append(_keep_up("reconciler schedule", lambda: keep_reconcile_schedule(client)))
+    if _hosts(roles, Hosted.SEARCH_INDEXER):
+        beside.append(_keep_up("search indexer", wiring.run_indexer))
+    return beside
+
+
+async def _announce(settings: Settings, roles: Sequence[RoleSpec], client: Client) -> None:
+    """Waits until the server sees this process poll every queue, then makes its build current and says it is ready.
+
+    Raises:
+        Unavailable: that does not happen within a minute.
+    """
+    try:
+        async with asyncio.timeout(POLLING_SECONDS):
+            await _until_polling(client, [pair for role in roles for spec in role.queues for pair in polled(spec)])
+            if (deployment := _deployment(settings)) is not None:
+                await make_current(client, deployment)
+    except TimeoutError:
+        raise Unavailable(f"the queues are not polled after {POLLING_SECONDS:.0f} s") from None
+    if settings.ready_file is not None:
+        settings.ready_file.touch()
+    _log.info("ready: %s", ", ".join(role.name for role in roles))
+
+
+async def _until_polling(client: Client, wanted: list[tuple[str, TaskQueueType.ValueType]]) -> None:
+    queues = TemporalQueues(client, ())
+    while wanted:
+        with contextlib.suppress(Unavailable):
+            while wanted and client.identity in await queues.pollers(*wanted[-1]):
+                wanted.pop()
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+async def make_current(client: Client, deployment: Deployment) -> None:
+    """New runs begin on this build. The server knows a build only after its first poll, so this is tried until it
+    does; without it a run would sit at two events for ever."""
+    request = SetWorkerDeploymentCurrentVersionRequest(
+        namespace=client.namespace,
+        deployment_name=deployment.name,
+        build_id=deployment.build_id,
+        ignore_missing_task_queues=True,
+    )
+    while True:
+        try:
+            await client.workflow_service.set_worker_deployment_current_version(request)
+        except RPCError as error:
+            if error.status not in (RPCStatusCode.FAILED_PRECONDITION, RPCStatusCode.NOT_FOUND):
+                raise Unavailable(f"the build cannot be made current: {error.status.name.lower()}") from error
+            await asyncio.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Runs a loop that should never end, again and again: its trouble is not the queues' trouble."""
+    while True:
+        try:
+            await work()
+        except Exception as error:
+            reason = error.message if isinstance(error, ParleyError) else type(error).__name__
+            _log.error("%s stopped: %s; starting it again", name, reason)
+        await asyncio.sleep(RESTART_PAUSE_SECONDS)
+
+
+def _hosts(roles: Sequence[RoleSpec], hosted: Hosted) -> bool:
+    return any(hosted in role.hosts for role in roles)
