@@ -116,7 +116,7 @@ class AnyOf:
 
 Condition: TypeAlias = Single | Negated | All | AnyOf
 
-_HOLDINGS: Mapping[NameType, tuple[Holding, ...]] = {
+HOLDINGS: Mapping[NameType, tuple[Holding, ...]] = {
     NameType.TEXT: (Holding.TEXT,),
     NameType.OPTION: (Holding.TEXT,),
     NameType.NUMBER: (Holding.NUMBER,),
@@ -276,7 +276,7 @@ class _Span:
 
 
 def _present(name: Name) -> Present:
-    return Present(name.key, _HOLDINGS[name.type])
+    return Present(name.key, HOLDINGS[name.type])
 
 
 def holds(condition: Condition, facts: FilterFacts) -> bool:  # noqa: PLR0911 - one return a case
