@@ -1,7 +1,6 @@
 """Pools of asyncpg connections: codecs, timeouts, no needless round trips."""
 
 from typing import TYPE_CHECKING, Any
-from uuid import UUID
 
 import asyncpg
 from pydantic_core import from_json, to_json
@@ -43,9 +42,9 @@ async def prepare(connection: "AnyConnection") -> None:
     await connection.set_type_codec(
         "uuid",
         schema="pg_catalog",
-        encoder=_uuid_bytes,
-        decoder=_uuid_text,
-        format="binary",
+        encoder=str,
+        decoder=str,
+        format="text",
     )
     await connection.set_type_codec(
         "jsonb",
@@ -59,14 +58,6 @@ async def prepare(connection: "AnyConnection") -> None:
 async def _leave_as_is(connection: "AnyConnection") -> None:
     """Nothing outlives a transaction here, so there is nothing to clear with a round trip. (An open transaction asyncpg
     rolls back by itself.)"""
-
-
-def _uuid_bytes(value: str) -> bytes:
-    return UUID(value).bytes
-
-
-def _uuid_text(data: bytes) -> str:
-    return str(UUID(bytes=bytes(data)))
 
 
 def _jsonb_bytes(value: object) -> bytes:

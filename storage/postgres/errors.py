@@ -13,7 +13,7 @@ from domain.errors import Conflict, Forbidden, InvalidInput, NotFound, ParleyErr
 
 
 class StorageDefect(ParleyError):
-    """Postgres refused a statement of ours for a reason no caller can mend. Names the SQLSTATE only."""
+    """A statement of ours is wrong, for a reason no caller can mend. Names the SQLSTATE only."""
 
     code = "storage_defect"
     title = "A statement failed in the database"
@@ -62,9 +62,11 @@ def _translated(error: Exception) -> ParleyError:  # noqa: PLR0911 - a table
             return InvalidInput("a text holds a character that cannot be stored (such as NUL)")
         case _ if isinstance(error, _AWAY):
             return Unavailable("the database is not available")
+        case pg.DataError():
+            return InvalidInput("a value does not fit its column")
         case asyncpg.PostgresError():
             return StorageDefect(f"the database refused a statement (SQLSTATE {error.sqlstate})")
-        case asyncpg.DataError():
-            return InvalidInput("a value does not fit its column")
+        case asyncpg.InterfaceError() if "another operation" in str(error):
+            return StorageDefect("two statements at once in one transaction")
         case _:  # the connection broke under a statement, or the pool is closing
             return Unavailable("the connection to the database was lost")
