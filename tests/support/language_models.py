@@ -1,0 +1,44 @@
+"""Requests to language models for tests."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from domain.conversation import Role
+from domain.fields import CustomField, answer_schema
+from domain.turns import Turn
+from engines.protocols import AnswerRequest, LanguageModelEngine, ModelAnswer
+
+
+def turns_of(*said: tuple[str, str]) -> tuple[Turn, ...]:
+    """Turns from ("customer" | "agent" | …, text) pairs."""
+    return tuple(
+        Turn(number=number, role=Role(role), participant_id=role, text=text)
+        for number, (role, text) in enumerate(said, start=1)
+    )
+
+
+def request_for(
+    fields: Sequence[CustomField],
+    *,
+    texts: Sequence[str] = ("I was charged twice for my order last week.",),
+    turns: Sequence[Turn] | None = None,
+    prompt: str = "Do it.",
+    evidence_role: Role | None = None,
+    language: str | None = "en",
+    timeout: float = 10.0,
+) -> AnswerRequest:
+    return AnswerRequest(
+        system="Answer with JSON.",
+        prompt=prompt,
+        turns=tuple(turns) if turns is not None else turns_of(*(("customer", text) for text in texts)),
+        fields=tuple(fields),
+        schema=answer_schema(tuple(fields)),
+        language=language,
+        evidence_role=evidence_role,
+        timeout_seconds=timeout,
+    )
+
+
+async def ask(engine: LanguageModelEngine, request: AnswerRequest) -> ModelAnswer:
+    return await engine.answer(request, lambda share: None)
