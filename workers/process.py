@@ -41,10 +41,12 @@ class Wiring(Protocol):
         """The activities of these contracts, by name; nothing is built that only others need."""
         ...
 
-    async def run_indexer(self) -> None:
-        """Drains the search outbox until cancelled."""
+    async def run_indexer(self, stop: asyncio.Event) -> None:
+        """Drains the search outbox until `stop` is set."""
         ...
 
+
+Work = Coroutine[None, None, None]
 
 OpenWiring = Callable[[Settings, Client], AbstractAsyncContextManager[Wiring]]
 """Pools, stores and engines of one process, closed at the end."""
@@ -62,12 +64,12 @@ async def serve(settings: Settings, roles: Sequence[RoleSpec], open_wiring: Open
     if client is None:
         return
     async with open_wiring(settings, client) as wiring:
-        if _hosts(roles, Hosted.RECONCILER_SCHEDULE):
+        if any(Hosted.RECONCILER_SCHEDULE in role.hosts for role in roles):
             await search_attributes.register(client)
             await ensure_reconcile_schedule(client)
         workers = _workers(settings, roles, client, wiring)
         try:
-            await _serve_until(stop, workers, _beside(settings, roles, client, wiring))
+            await _serve_until(stop, workers, _announce(settings, roles, client), _beside(roles, client, wiring, stop))
         finally:
             if settings.ready_file is not None:
                 settings.ready_file.unlink(missing_ok=True)
@@ -118,33 +120,30 @@ def _deployment(settings: Settings) -> Deployment | None:
     return Deployment(settings.worker_deployment, settings.worker_build_id)
 
 
-async def _serve_until(
-    stop: asyncio.Event, workers: Sequence[Worker], beside: Sequence[Coroutine[None, None, None]]
-) -> None:
+async def _serve_until(stop: asyncio.Event, workers: Sequence[Worker], announce: Work, beside: Sequence[Work]) -> None:
     """Runs everything together. A worker that dies ends the process: whoever supervises starts it again."""
     try:
         async with asyncio.TaskGroup() as group:
             for worker in workers:
                 group.create_task(worker.run())
-            others = [group.create_task(work) for work in beside]
+            for work in beside:
+                group.create_task(work)
+            announcing = group.create_task(announce)
             await stop.wait()
             _log.info("stopping: running activities get %d s", GRACEFUL_SHUTDOWN.total_seconds())
-            for other in others:
-                other.cancel()
+            announcing.cancel()
             await asyncio.gather(*(worker.shutdown() for worker in workers))
     except* ParleyError as problems:
         raise problems.exceptions[0] from None
 
 
-def _beside(
-    settings: Settings, roles: Sequence[RoleSpec], client: Client, wiring: Wiring
-) -> list[Coroutine[None, None, None]]:
-    beside = [_announce(settings, roles, client)]
-    if _hosts(roles, Hosted.RECONCILER_SCHEDULE):
-        beside.append(_keep_up("reconciler schedule", lambda: keep_reconcile_schedule(client)))
-    if _hosts(roles, Hosted.SEARCH_INDEXER):
-        beside.append(_keep_up("search indexer", wiring.run_indexer))
-    return beside
+def _beside(roles: Sequence[RoleSpec], client: Client, wiring: Wiring, stop: asyncio.Event) -> list[Work]:
+    hosted = {
+        Hosted.RECONCILER_SCHEDULE: lambda: keep_reconcile_schedule(client, stop),
+        Hosted.SEARCH_INDEXER: lambda: wiring.run_indexer(stop),
+    }
+    wanted = [name for name in hosted if any(name in role.hosts for role in roles)]
+    return [_keep_up(name.value, hosted[name], stop) for name in wanted]
 
 
 async def _announce(settings: Settings, roles: Sequence[RoleSpec], client: Client) -> None:
@@ -194,16 +193,13 @@ async def make_current(client: Client, deployment: Deployment) -> None:
             return
 
 
-async def _keep_up(name: str, work: Callable[[], Awaitable[None]]) -> None:
-    """Runs a loop that should never end, again and again: its trouble is not the queues' trouble."""
-    while True:
+async def _keep_up(name: str, work: Callable[[], Awaitable[None]], stop: asyncio.Event) -> None:
+    """Runs a loop until `stop`, again and again: its trouble is not the queues' trouble."""
+    while not stop.is_set():
         try:
             await work()
         except Exception as error:
             reason = error.message if isinstance(error, ParleyError) else type(error).__name__
             _log.error("%s stopped: %s; starting it again", name, reason)
-        await asyncio.sleep(RESTART_PAUSE_SECONDS)
-
-
-def _hosts(roles: Sequence[RoleSpec], hosted: Hosted) -> bool:
-    return any(hosted in role.hosts for role in roles)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), RESTART_PAUSE_SECONDS)

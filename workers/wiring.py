@@ -1,5 +1,6 @@
 """Builds the activities a worker process serves, and nothing that only other roles need."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
@@ -46,8 +47,8 @@ class WorkerWiring:
         }
         return {name: build[name]() for name in names}
 
-    async def run_indexer(self) -> None:
-        await run_indexer(self._storage.database, self._storage.search)
+    async def run_indexer(self, stop: asyncio.Event) -> None:
+        await run_indexer(self._storage.database, self._storage.search, stop)
 
     @cached_property
     def _engines(self) -> EnginePool:

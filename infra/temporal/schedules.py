@@ -1,9 +1,9 @@
 """The reconciler's schedule: created once, kept as the configuration says."""
 
 import asyncio
+import contextlib
 import logging
 from datetime import timedelta
-from typing import NoReturn
 
 from temporalio.client import (
     Client,
@@ -54,10 +54,9 @@ async def ensure_reconcile_schedule(
     return True
 
 
-async def keep_reconcile_schedule(client: Client, task_queue: str = CONVERSATIONS_QUEUE) -> NoReturn:
-    """Creates the schedule again should it vanish (a namespace made anew under running workers). Ends by
-    cancellation only."""
-    while True:
+async def keep_reconcile_schedule(client: Client, stop: asyncio.Event, task_queue: str = CONVERSATIONS_QUEUE) -> None:
+    """Until `stop`: creates the schedule again should it vanish (a namespace made anew under running workers)."""
+    while not stop.is_set():
         try:
             async with bounded("look at the reconciler's schedule"):
                 await client.create_schedule(
@@ -70,7 +69,8 @@ async def keep_reconcile_schedule(client: Client, task_queue: str = CONVERSATION
             pass
         except ParleyError as error:
             _log.warning("the reconciler's schedule cannot be kept for now: %s", error.message)
-        await asyncio.sleep(KEEP_EVERY.total_seconds())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), KEEP_EVERY.total_seconds())
 
 
 def _schedule(request: ReconcileRequest, task_queue: str, schedule_id: str) -> Schedule:

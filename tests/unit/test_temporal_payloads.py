@@ -85,7 +85,7 @@ def tree(kind: type[ParleyError]) -> list[type[ParleyError]]:
 
 @pytest.mark.parametrize("kind", [k for k in tree(ParleyError) if k.__module__ == errors.__name__])
 def test_every_error_keeps_its_code_and_says_whether_to_try_again(kind: type[ParleyError]) -> None:
-    error = kind("told", 1.0) if kind in (LimitExceeded, EngineRateLimited) else kind("told")  # type: ignore[call-arg]
+    error = kind("told", 1.0) if kind in (LimitExceeded, EngineRateLimited) else kind("told")
     mapped = to_application_error(error, attempt=3)
     assert (mapped.type, mapped.message, mapped.non_retryable) == (kind.code, "told", not kind.retryable)
     assert mapped.details == (3,)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from domain import policies as table
-from domain.contracts import CONTRACTS
+from domain.contracts import CONTRACTS, Attribute
 from domain.conversation import Lane
 from infra.settings import default_config_dir
 from infra.temporal import policies, search_attributes
@@ -26,8 +26,8 @@ def test_the_shipped_roles_serve_every_contract_and_engine_queue() -> None:
     assert task_queues(CONFIG) == (
         "parley-conversations",
         "parley-transcription-whisper",
-        "parley-language-model-offline",
         "parley-transcription-deepgram",
+        "parley-language-model-offline",
         "parley-language-model-gemini",
     )
 
@@ -54,9 +54,9 @@ def test_a_wrong_roles_file_is_refused_in_words(tmp_path: Path, text: str, compl
 
 
 def test_an_unknown_role_is_told_with_those_there_are() -> None:
-    with pytest.raises(RolesError, match=r"no role nope; there are conversations, whisper"):
+    with pytest.raises(RolesError, match=r"no role nope; there are conversations, transcription"):
         choose(load_roles(CONFIG), ["nope"])
-    assert [role.name for role in choose(load_roles(CONFIG), ["offline", "offline"])] == ["offline"]
+    assert [role.name for role in choose(load_roles(CONFIG), ["transcription", "transcription"])] == ["transcription"]
 
 
 def test_the_shipped_policies_cover_every_contract_and_lane() -> None:
@@ -103,4 +103,4 @@ def test_a_wrong_policies_file_is_refused_in_words(tmp_path: Path, text: str, co
 
 
 def test_the_servers_search_attributes_are_those_of_the_code() -> None:
-    assert search_attributes.configured(CONFIG) == {name.value: "Keyword" for name in search_attributes.Attribute}
+    assert search_attributes.configured(CONFIG) == {name.value: "Keyword" for name in Attribute}
