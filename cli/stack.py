@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 from rich.console import Console, Group, RenderableType
@@ -47,14 +47,14 @@ def up(
 
         parley up --detach && parley status
     """
-    _use(home)
+    options = _options(home)
     console = Console(stderr=True)
     try:
         if detach:
-            record = control.start_detached(_state(), lambda line: console.print(line, markup=False, highlight=False))
+            record = control.start_detached(StateFolder.at(options.home), _plain(console))
             Console().print(_addresses(record))
             return
-        asyncio.run(_foreground(console))
+        asyncio.run(_foreground(console, options))
     except StackError as error:
         _fail(console, error)
 
@@ -71,10 +71,10 @@ def down(
 
         parley down --wipe
     """
-    _use(home)
+    options = _options(home)
     console = Console(stderr=True)
     try:
-        ran = control.down(_state(), lambda line: console.print(line, markup=False, highlight=False), wipe=wipe)
+        ran = control.down(StateFolder.at(options.home), _plain(console), wipe=wipe)
     except StackError as error:
         _fail(console, error)
     else:
@@ -93,13 +93,13 @@ def status(
 
         parley status --json | jq .addresses
     """
-    _use(home)
-    record = control.current(_state())
+    options = _options(home)
+    record = control.current(StateFolder.at(options.home))
     if as_json:
         payload = record.model_dump_json(indent=2) if record else '{"state": "stopped"}'
         sys.stdout.write(f"{payload}\n")
     elif record is None:
-        Console().print(f"nothing has run in {_state().path}: start it with `parley up`")
+        Console().print(f"nothing has run in {StateFolder.at(options.home).path}: start it with `parley up`")
     else:
         Console().print(_overview(record))
     if record is None or not _all_ready(record):
@@ -112,8 +112,7 @@ def register(app: typer.Typer) -> None:
         app.command()(command)
 
 
-async def _foreground(console: Console) -> None:
-    options = StackOptions.from_environment()
+async def _foreground(console: Console, options: StackOptions) -> None:
     if not console.is_terminal:
         told: dict[str, ProcessState] = {}
 
@@ -133,7 +132,7 @@ async def _foreground(console: Console) -> None:
 
 
 def _plain(console: Console) -> control.Tell:
-    return lambda line: console.print(line, style="dim", markup=False, highlight=False)
+    return lambda line: console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
 def _overview(record: StackRecord, hint: str = "") -> RenderableType:
@@ -172,15 +171,14 @@ def _all_ready(record: StackRecord) -> bool:
     return record.state is StackState.READY and all(process.state is ProcessState.READY for process in record.processes)
 
 
-def _use(home: Path | None) -> None:
-    if home is not None:
-        os.environ["PARLEY_HOME"] = str(home)
+def _options(home: Path | None) -> StackOptions:
+    given = {"PARLEY_HOME": str(home)} if home is not None else {}
+    try:
+        return StackOptions.from_environment({**os.environ, **given})
+    except StackError as error:
+        _fail(Console(stderr=True), error)
 
 
-def _state() -> StateFolder:
-    return StateFolder.at(StackOptions.from_environment().home)
-
-
-def _fail(console: Console, error: StackError) -> None:
-    console.print(Text(error.message, "red"))
+def _fail(console: Console, error: StackError) -> NoReturn:
+    console.print(Text(error.message, "red"), soft_wrap=True)
     raise typer.Exit(1)

@@ -35,7 +35,7 @@ from tests.support.stack import ROOT, TEMPORAL_CONFIG, scratch_folder
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 STAND_INS = Programs(
-    migrate=("-m", "storage.migrate"),
+    migrate=("-m", "infra.migrate"),
     api=("-m", "tests.support.stand_in", "api"),
     worker=("-m", "tests.support.stand_in", "worker"),
 )

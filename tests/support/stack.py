@@ -1,11 +1,9 @@
 """Real servers for tests: Postgres with a database per module, and a Temporal dev server in memory."""
 
-import importlib.util
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -32,6 +30,7 @@ from infra.embedded.postgres import (
 )
 from infra.embedded.process import ProcessId, free_port, spawn, stop
 from infra.embedded.temporal_binary import find_binary
+from storage.migrate import migrate
 
 ROOT = Path(__file__).parents[2]
 TEMPORAL_CONFIG = ROOT / "temporal-config"
@@ -134,19 +133,6 @@ def temporal_server(*, ui: bool = False) -> Iterator[TemporalServer]:
             yield TemporalServer(f"127.0.0.1:{ports.grpc}", "default", ports, process)
         finally:
             stop(process, signal.SIGKILL, grace=5)
-
-
-def migrate(owner_url: str) -> None:
-    """Runs the product's own migration command against one database."""
-    if importlib.util.find_spec("storage.migrate") is None:
-        return
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PARLEY_")},
-        "PARLEY_MIGRATION_DATABASE_URL": owner_url,
-    }
-    subprocess.run(
-        [sys.executable, "-m", "storage.migrate"], cwd=ROOT, env=environment, check=True, timeout=_START_SECONDS
-    )
 
 
 @contextmanager
