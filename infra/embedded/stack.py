@@ -211,7 +211,7 @@ class EmbeddedStack:
 
         def on_ready() -> None:
             postgres.bootstrap()
-            for role, name in ((APP, "app"), (PLATFORM, "platform")):
+            for role, name in ((OWNER, "owner"), (APP, "app"), (PLATFORM, "platform")):
                 self._state.write_secret(f"database-url.{name}", postgres.url(role))
 
         return Child(
@@ -357,8 +357,9 @@ class EmbeddedStack:
 
 
 def _answers(url: str) -> bool:
+    """Whether the API serves. It listens once its pools are open; only a server error says that it cannot."""
     try:
-        return httpx.get(url, timeout=2, trust_env=False).is_success
+        return not httpx.get(url, timeout=2, trust_env=False).is_server_error
     except httpx.HTTPError:
         return False
 
