@@ -83,6 +83,16 @@ class TaskVersion(Frozen):
     created_at: AwareDatetime
 
 
+class TaskListing(Frozen):
+    """A task in a tenant's catalogue. newest: its newest published version, None when it has none; active: the version
+    that runs for the tenant, None when it is not activated; overridden: the tenant changed something of it."""
+
+    task: AITask
+    newest: TaskVersion | None
+    active: TaskVersion | None
+    overridden: bool
+
+
 class EffectiveTask(Frozen):
     """An activated task as it runs for one tenant: version plus override, fields resolved, engine chosen."""
 

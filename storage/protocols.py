@@ -23,7 +23,7 @@ from domain.engine import EngineCall, EngineConfig
 from domain.fields import CustomField
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
-from domain.tasks import AITask, EffectiveTask, TaskSpec, TaskVersion
+from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec, TaskVersion
 from domain.tenants import NewPartner, NewTenant
 from domain.turns import Turn
 from domain.values import FieldValue, Layer
@@ -205,16 +205,6 @@ class AnswerRecord(Frozen):
 
     task_run: TaskRun
     values: tuple[FieldValue, ...]
-
-
-class TaskListing(Frozen):
-    """A task in the catalogue. newest: its newest published version, None when it has none; active: the version that
-    runs for the tenant, None when it is not activated."""
-
-    task: AITask
-    newest: TaskVersion | None
-    active: TaskVersion | None
-    overridden: bool
 
 
 class IdempotencyClaim(Frozen):

@@ -6,7 +6,7 @@ from domain.engine import EngineConfig
 from domain.errors import Conflict, NotFound
 from domain.fields import CustomField, Owner
 from domain.ids import new_id
-from domain.tasks import AITask, EffectiveTask, TaskSpec
+from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec
 from storage.postgres.configuration import (
     ENGINE_COLUMNS,
     FIELD_COLUMNS,
@@ -18,7 +18,7 @@ from storage.postgres.configuration import (
     to_task,
 )
 from storage.postgres.session import Session
-from storage.protocols import Source, TaskListing, Tenant
+from storage.protocols import Source, Tenant
 
 DEFAULT_LANGUAGE_MODEL = "offline"
 """Named when a task, its tenant and the configuration name no engine: `plan` then says it is not configured."""
