@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _COLUMNS = """
   tenant_id, id, conversation_id, revision, subject, subject_id, field_id, field_key, layer, kind, value, explanation,
   evidence, evidence_state, evidence_revision, task_id, task_version, engine, model, input_hash, run_id, call_group,
-  turns_read, turns_total, stale, author, created_at
+  turns_read, turns_total, stale, author, created_at, number_value
 """
 
 _RECORD = """
@@ -175,4 +175,9 @@ class PostgresValues(Repository):
 
 
 def _value(row: "Record") -> FieldValue:
-    return FieldValue.model_validate(dict(row))
+    values = dict(row)
+    number = values.pop("number_value")
+    # jsonb keeps whether a number was whole, but writes 1.5e17 as a whole number with other digits.
+    if number is not None and values["value"] != number:
+        values["value"] = number
+    return FieldValue.model_validate(values)
