@@ -137,8 +137,9 @@ def _plain(console: Console) -> control.Tell:
 
 def _overview(record: StackRecord, hint: str = "") -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("process", "state", "pid", "restarts", "address", ""):
-        table.add_column(column, overflow="fold")
+    for column in ("process", "state", "pid", "restarts", "address"):
+        table.add_column(column, no_wrap=True)
+    table.add_column("", overflow="fold")
     for process in record.processes:
         table.add_row(
             process.name,

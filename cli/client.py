@@ -1,0 +1,176 @@
+"""The HTTP API as the command line uses it: typed answers, and problems told in words."""
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx
+from pydantic import BaseModel
+
+from api.schemas.common import ListOut
+from api.schemas.conversations import AcceptedOut, ConversationOut, ConversationRow, EnteredOut
+from api.schemas.dead_letters import DeadLetterOut, RedrivenOut
+from api.schemas.explain import ExplanationOut
+from api.schemas.search import SearchOut
+from api.schemas.uploads import UploadOpenOut
+from api.schemas.values import FieldsOut
+from api.schemas.words import WordsOut
+from cli.connection import Connection, NotConnected
+from domain.errors import ParleyError
+from domain.ids import is_tenant_id
+
+TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+
+Answer = TypeVar("Answer", bound=BaseModel)
+
+
+class ApiProblem(ParleyError):
+    """The API refused or failed. `problem` is its problem document, as it came."""
+
+    code = "api_problem"
+    title = "The service refused"
+
+    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+        lines = [str(problem.get("detail") or problem.get("title") or f"HTTP {status}")]
+        lines += [f"  {e.get('field', '')}: {e.get('reason', '')}" for e in problem.get("errors") or ()]
+        super().__init__("\n".join(lines))
+        self.status = status
+        self.problem = dict(problem)
+
+
+class ParleyClient:
+    """One connection's worth of calls. Raises ApiProblem, NotConnected."""
+
+    def __init__(self, connection: Connection) -> None:
+        headers = {"Authorization": f"Bearer {connection.key.get_secret_value()}"}
+        self._http = httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT)
+        self.url = connection.url
+        if connection.tenant:
+            self._http.headers["Parley-Tenant"] = self._tenant_id(connection.tenant)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    # -- conversations
+
+    def start(self, body: Mapping[str, Any], *, wait: float = 0, idempotency_key: str | None = None) -> AcceptedOut:
+        headers = {"Idempotency-Key": idempotency_key} if idempotency_key else {}
+        params = {"wait": wait} if wait else {}
+        return self._call(AcceptedOut, "POST", "/v1/conversations", json=body, headers=headers, params=params)
+
+    def upload(self, file: Path) -> str:
+        """The upload's id: opened with size and hash, then its bytes sent as they are read."""
+        with file.open("rb") as stream:
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        size = file.stat().st_size
+        opened = self._call(UploadOpenOut, "POST", "/v1/uploads", json={"size": size, "sha256": digest})
+        with _told(self.url), file.open("rb") as stream:
+            response = self._http.put(opened.url, content=_chunks(stream), headers={"Content-Length": str(size)})
+        _require_success(response)
+        return opened.id
+
+    def conversation(self, conversation_id: str) -> ConversationOut:
+        return self._call(ConversationOut, "GET", f"/v1/conversations/{conversation_id}")
+
+    def conversations(self, **where: str | int) -> Iterator[ConversationRow]:
+        """Every row, page by page, newest first."""
+        yield from self._pages(ListOut[ConversationRow], "/v1/conversations", where)
+
+    def words(self, conversation_id: str) -> WordsOut:
+        channel = self.conversation(conversation_id).channel
+        kind = "transcript" if channel == "call" else "thread"
+        return self._call(WordsOut, "GET", f"/v1/conversations/{conversation_id}/{kind}")
+
+    def fields(self, conversation_id: str) -> FieldsOut:
+        return self._call(FieldsOut, "GET", f"/v1/conversations/{conversation_id}/fields")
+
+    def explain(self, conversation_id: str) -> ExplanationOut:
+        return self._call(ExplanationOut, "GET", f"/v1/conversations/{conversation_id}/explain")
+
+    def rerun(self, conversation_id: str, tasks: list[str], from_stage: str) -> EnteredOut:
+        body = {"tasks": tasks, "from_stage": from_stage}
+        return self._call(EnteredOut, "POST", f"/v1/conversations/{conversation_id}/rerun", json=body)
+
+    # -- search, dead letters, platform
+
+    def search(self, body: Mapping[str, Any]) -> SearchOut:
+        return self._call(SearchOut, "POST", "/v1/search", json=body)
+
+    def dead_letters(self, *, all_of_them: bool = False) -> Iterator[DeadLetterOut]:
+        where = {"all": str(all_of_them).lower()}
+        yield from self._pages(ListOut[DeadLetterOut], "/v1/dead-letters", where)
+
+    def redrive(self, dead_letter_id: str) -> RedrivenOut:
+        return self._call(RedrivenOut, "POST", f"/v1/dead-letters/{dead_letter_id}/redrive")
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """The decoded JSON of any other call."""
+        with _told(self.url):
+            response = self._http.request(method, path, **options)
+        _require_success(response)
+        return response.json() if response.content else None
+
+    def for_tenant(self, tenant_id: str) -> None:
+        """From here on calls act on this tenant."""
+        self._http.headers["Parley-Tenant"] = tenant_id
+
+    # -- how it is done
+
+    def _call(self, kind: type[Answer], method: str, path: str, **options: Any) -> Answer:
+        return kind.model_validate(self.request(method, path, **options))
+
+    def _pages(self, kind: type[ListOut[Answer]], path: str, where: Mapping[str, str | int]) -> Iterator[Answer]:
+        cursor: str | None = None
+        while True:
+            params = {**where, **({"cursor": cursor} if cursor else {})}
+            page = self._call(kind, "GET", path, params=params)
+            yield from page.items
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def _tenant_id(self, named: str) -> str:
+        if is_tenant_id(named):
+            return named
+        known = {tenant["slug"]: tenant["id"] for tenant in self.request("GET", "/v1/platform/tenants")["items"]}
+        if named not in known:
+            raise NotConnected(f"there is no tenant {named}; there are {', '.join(sorted(known)) or 'none'}")
+        return str(known[named])
+
+
+def idempotency_key(body: bytes) -> str:
+    """The same body gets the same key, so that a repeated command never hands in twice."""
+    return hashlib.sha256(body).hexdigest()
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    try:
+        yield
+    except httpx.TimeoutException:
+        raise NotConnected(f"{url} does not answer in time") from None
+    except httpx.HTTPError as error:
+        raise NotConnected(f"{url} does not answer: {type(error).__name__}") from None
+
+
+def _require_success(response: httpx.Response) -> None:
+    if response.is_success:
+        return
+    try:
+        problem = response.json()
+    except ValueError:
+        problem = {}
+    raise ApiProblem(response.status_code, problem if isinstance(problem, dict) else {})
+
+
+def _chunks(stream: Any) -> Iterator[bytes]:
+    while chunk := stream.read(1 << 20):
+        yield chunk
