@@ -29,6 +29,7 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
     """Hint, then the tenant's only language, then detection; the tenant's own choice of engine if it hears that,
     else the first allowed one that does, those on the premises first: audio leaves them only by choice.
 
+    When no allowed engine tells the tenant's languages apart, the call is taken to be in the first of them.
     An engine's parameter `languages` (list of tags) says what it hears; without it, everything.
     Raises NoEngineForLanguage.
     """
@@ -45,9 +46,15 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
         and (tenant.allowed_engines is None or e.name in tenant.allowed_engines)
     ]
     wanted = [language] if language else list(tenant.languages)
-    for engine in sorted(allowed, key=lambda e: (e.name != tenant.transcription, e.external)):
+    ordered = sorted(allowed, key=lambda e: (e.name != tenant.transcription, e.external))
+    for engine in ordered:
         if all(_hears(engine, tag) for tag in wanted):
             return LanguageChoice(engine, language, ground, tuple(tenant.languages))
+    if language is None and tenant.languages:
+        primary = tenant.languages[0]
+        for engine in ordered:
+            if _hears(engine, primary):
+                return LanguageChoice(engine, primary, "assumed: the tenant's first language", (primary,))
     raise NoEngineForLanguage(f"no allowed transcription engine hears {', '.join(wanted) or 'any language'}")
 
 

@@ -21,6 +21,11 @@ ALL = (engine(), DEEPGRAM, WHISPER)
         (tenant(), "en", ("whisper", "en", "hint")),
         (tenant(transcription="deepgram"), "en", ("deepgram", "en", "hint")),
         (tenant(allowed_engines=("whisper",)), "en", ("whisper", "en", "hint")),
+        (
+            tenant(languages=("en", "de"), allowed_engines=("whisper",)),
+            None,
+            ("whisper", "en", "assumed: the tenant's first language"),
+        ),
     ],
 )
 def test_the_choice_and_its_ground(given, hint, expected):
