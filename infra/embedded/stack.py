@@ -187,7 +187,7 @@ class EmbeddedStack:
             addresses=self._addresses(environment, ports),
         )
         await self._supervisor.start(infrastructure)
-        await self._migrate(postgres, environment)
+        await self._migrate(environment)
         await self._supervisor.start(services)
         self._update(state=StackState.READY)
 
@@ -251,12 +251,12 @@ class EmbeddedStack:
             address=f"http://127.0.0.1:{port}",
         )
 
-    async def _migrate(self, postgres: EmbeddedPostgres, environment: Mapping[str, str]) -> None:
+    async def _migrate(self, environment: Mapping[str, str]) -> None:
         """Runs the migration as a process of its own: the only one that is given the owner's URL."""
-        log = self._state.log("migrate")
+        log, owner = self._state.log("migrate"), self._state.secret_file("database-url.owner")
         command = self._python(
             self._options.programs.migrate,
-            {**os.environ, **environment, "PARLEY_MIGRATION_DATABASE_URL": postgres.url(OWNER)},
+            {**os.environ, **environment, "PARLEY_MIGRATION_DATABASE_URL": f"file:{owner}"},
         )
         with log.open("ab") as output:
             process = await asyncio.create_subprocess_exec(

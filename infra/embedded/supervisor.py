@@ -145,7 +145,7 @@ class _Kept:
                 break
             failures += 1
             if not self.first_ready.done() and failures >= self._timing.attempts_to_start:
-                self._tell(ProcessState.FAILED, note=ending)
+                self._tell(ProcessState.FAILED, note=ending, pid=None, started=None)
                 self.first_ready.set_exception(
                     StackError(f"{self.child.name} does not start: {ending}\n{tail(self.child.log)}")
                 )

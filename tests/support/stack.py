@@ -115,12 +115,14 @@ def postgres_server() -> Iterator[PostgresServer]:
 
 
 @contextmanager
-def temporal_server(*, ui: bool = False) -> Iterator[TemporalServer]:
-    """Starts the dev server in memory and kills it at the end."""
+def temporal_server(
+    *, ui: bool = False, grpc_port: int | None = None, database: Path | None = None
+) -> Iterator[TemporalServer]:
+    """Starts the dev server, in memory unless a file is given, and kills it at the end."""
     binary = find_binary(print).path
     with scratch_folder("temporal") as folder:
-        ports = temporal.TemporalPorts(free_port(), free_port(), free_port())
-        command = temporal.start_dev_command(binary, ports, TEMPORAL_CONFIG, database=None, cwd=folder, ui=ui)
+        ports = temporal.TemporalPorts(grpc_port or free_port(), free_port(), free_port())
+        command = temporal.start_dev_command(binary, ports, TEMPORAL_CONFIG, database=database, cwd=folder, ui=ui)
         log_path = folder / "temporal.log"
         with log_path.open("wb") as log:
             process = spawn(command, log)
@@ -154,5 +156,6 @@ def _sweep(base: Path) -> None:
         pid, _, rest = folder.name.partition("-")
         started = rest.partition("-")[0]
         if ProcessId(int(pid), float(started)).process() is None:
-            EmbeddedPostgres(folder / "postgres", Passwords(*[SecretStr("")] * 4)).remove()
+            for home in (folder, folder / "state"):  # a server of its own, or a whole stack's
+                EmbeddedPostgres(home / "postgres", Passwords(*[SecretStr("")] * 4)).remove()
             shutil.rmtree(folder, ignore_errors=True)
