@@ -2,7 +2,8 @@
 
 import typer
 
-from cli import stack
+from cli import commands, stack, upkeep
+from cli.demo.command import demo
 
 app = typer.Typer(
     name="parley",
@@ -11,6 +12,9 @@ app = typer.Typer(
     rich_markup_mode="markdown",
 )
 stack.register(app)
+app.command()(demo)
+commands.register(app)
+upkeep.register(app)
 
 
 def main() -> None:

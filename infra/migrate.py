@@ -18,12 +18,17 @@ async def install_library(url: str) -> None:
         await starter_library.install(configuration)
 
 
+def bring_up_to_date(url: str) -> str:
+    """The revision the schema is at afterwards. Raises Unavailable, MigrationFailed."""
+    revision = migrate(url)
+    asyncio.run(install_library(url))
+    return revision
+
+
 def main() -> int:
     """Exit code 0 when the database is up to date."""
     try:
-        url = owner_url()
-        revision = migrate(url)
-        asyncio.run(install_library(url))
+        revision = bring_up_to_date(owner_url())
     except ParleyError as error:
         sys.stderr.write(f"{error.message}\n")
         return 1

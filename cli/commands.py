@@ -1,0 +1,253 @@
+"""The commands that speak to the service over its API."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.padding import Padding
+from rich.progress import track
+from rich.table import Table
+from rich.text import Text
+
+from cli import output
+from cli.client import ParleyClient
+from cli.connection import connect
+from domain.errors import InvalidInput, ParleyError
+
+Json = Annotated[bool, typer.Option("--json", help="Machine-readable: one JSON object a line.")]
+TenantOption = Annotated[
+    str | None, typer.Option("--tenant", "-t", help="Slug or id; needed with a platform's key.", show_default=False)
+]
+Conversation = Annotated[str, typer.Argument(help="The conversation's id.", show_default=False)]
+
+dead_letters = typer.Typer(help="What failed for good, and how to enter it again.", no_args_is_help=True)
+
+
+@contextmanager
+def _client(tenant: str | None) -> Iterator[ParleyClient]:
+    try:
+        with ParleyClient(connect(tenant)) as client:
+            yield client
+    except ParleyError as error:
+        output.fail(error)
+
+
+def ingest(
+    files: Annotated[list[Path], typer.Argument(help="JSON conversations, or folders of them.", exists=True)],
+    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for each to end.", min=0, max=60)] = 0,
+    tenant: TenantOption = None,
+    json_: Json = False,
+) -> None:
+    """Hand conversations in: files with the body of `POST /v1/conversations`.
+
+    A call names its audio as `{"file": "call.wav", "channels": ["agent", "customer"]}`, relative to the JSON file.
+    Handing the same in again changes nothing.
+
+    Examples:
+
+        parley ingest chat.json
+
+        parley ingest inbox/ --wait 30
+
+        parley ingest inbox/ --json | jq .outcome
+    """
+    found = [f for path in files for f in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
+    failures = 0
+    with _client(tenant) as client:
+        for file in track(found, "handing in", console=output.err, disable=json_ or len(found) < 2):
+            try:
+                answer = client.start(_body(file, client), wait=wait)
+            except ParleyError as error:
+                failures += 1
+                output.err.print(Text(f"{file}: {error.message}", "red"))
+                continue
+            if json_:
+                output.as_json(answer)
+            else:
+                output.out.print(
+                    f"{answer.outcome:>9}  {answer.status.value:<19}  {answer.id}  {file}", highlight=False
+                )
+    if failures:
+        raise typer.Exit(1)
+
+
+def _body(file: Path, client: ParleyClient) -> dict[str, Any]:
+    try:
+        body = json.loads(file.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise InvalidInput(f"cannot be read as JSON: {error}") from None
+    if not isinstance(body, dict):
+        raise InvalidInput("is not a JSON object")
+    audio = body.get("audio")
+    if isinstance(audio, list):
+        body["audio"] = [_uploaded(item, file.parent, client) for item in audio]
+    return body
+
+
+def _uploaded(item: Any, folder: Path, client: ParleyClient) -> Any:
+    """The entry with its local file uploaded. A file is looked for beside the JSON and one folder above it."""
+    if not isinstance(item, dict) or "file" not in item:
+        return item
+    places = [folder / str(item["file"]), folder.parent / str(item["file"])]
+    audio = next((place for place in places if place.is_file()), None)
+    if audio is None:
+        raise InvalidInput.of("audio.file", f"{item['file']} is not there")
+    return {"id": client.upload(audio), **{k: v for k, v in item.items() if k != "file"}}
+
+
+def show(conversation: Conversation, tenant: TenantOption = None, json_: Json = False) -> None:
+    """Show a conversation: what was said, and every value with the words it rests on.
+
+    Examples:
+
+        parley show 0b6f…
+
+        parley show 0b6f… --json | jq .fields
+    """
+    with _client(tenant) as client:
+        found = client.conversation(conversation)
+        if json_:
+            output.as_json(found)
+            return
+        output.out.print(output.conversation_head(found))
+        if found.searchable or any(s.name == "normalize" and s.state == "completed" for s in found.stages):
+            output.out.print(Padding(output.turns(client.words(conversation)), (1, 0, 1, 2)))
+        output.out.print(Padding(output.values(client.fields(conversation).effective), (0, 0, 0, 2)))
+        for skipped in found.skipped:
+            output.out.print(Text(f"  skipped {skipped.task}: {skipped.words}", "dim"))
+
+
+def explain(conversation: Conversation, tenant: TenantOption = None, json_: Json = False) -> None:
+    """Why is this empty, or stuck? Stage, tries, last error, next try, and the rule that decided.
+
+    Examples:
+
+        parley explain 0b6f…
+    """
+    with _client(tenant) as client:
+        found = client.explain(conversation)
+        if json_:
+            output.as_json(found)
+        else:
+            output.out.print(output.explanation(found))
+
+
+def search(
+    query: Annotated[str, typer.Argument(help='Words, "quoted phrases", -without.')] = "",
+    where: Annotated[str | None, typer.Option("--where", "-w", help="A filter; see docs/filters.md.")] = None,
+    facets: Annotated[str, typer.Option("--facets", "-f", help="Names to count values of, with commas.")] = "",
+    sort: Annotated[str | None, typer.Option("--sort", "-s", help="A name, -name for descending.")] = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=1, max=200)] = 10,
+    tenant: TenantOption = None,
+    json_: Json = False,
+) -> None:
+    """Search conversations by words, metadata and values.
+
+    Examples:
+
+        parley search refund
+
+        parley search 'refund' --where 'csat < 3 and channel = call'
+
+        parley search --where "meta.plan = 'gold'" --facets sentiment,channel --sort csat
+    """
+    body: dict[str, Any] = {"query": query, "limit": limit}
+    body |= {"where": where} if where else {}
+    body |= {"sort": sort} if sort else {}
+    body |= {"facets": [f.strip() for f in facets.split(",") if f.strip()]} if facets else {}
+    with _client(tenant) as client:
+        found = client.search(body)
+    if json_:
+        output.as_json(found)
+        return
+    for hit in found.items:
+        output.out.print(output.hit(hit))
+    for facet in found.facets:
+        counts = ", ".join(f"{v.value} {v.count}" for v in facet.values)
+        output.out.print(Text.assemble((f"{facet.name}: ", "bold"), counts))
+    about = "about " if found.total_is_estimate else ""
+    output.out.print(Text(f"{about}{found.total} found ({found.backend})", "dim"))
+    for note in found.notes:
+        output.out.print(Text(f"note: {note}", "dim"))
+
+
+def rerun(
+    conversation: Conversation,
+    task: Annotated[list[str] | None, typer.Option("--task", help="Only this task; may be given again.")] = None,
+    from_stage: Annotated[str, typer.Option("--from", help="plan, normalize or ingest.")] = "plan",
+    tenant: TenantOption = None,
+    json_: Json = False,
+) -> None:
+    """Run a conversation again. What has not changed is not paid for again.
+
+    Examples:
+
+        parley rerun 0b6f…
+
+        parley rerun 0b6f… --task csat
+    """
+    with _client(tenant) as client:
+        entered = client.rerun(conversation, task or [], from_stage)
+    if json_:
+        output.as_json(entered)
+    else:
+        output.out.print(f"entry {entered.entry} begins at {entered.enter_at.value}", highlight=False)
+
+
+@dead_letters.command("list")
+def list_dead_letters(
+    all_: Annotated[bool, typer.Option("--all", help="Also those that were entered again.")] = False,
+    tenant: TenantOption = None,
+    json_: Json = False,
+) -> None:
+    """What was given up, newest first.
+
+    Examples:
+
+        parley dead-letters list
+
+        parley dead-letters list --all --json | jq .error_type
+    """
+    with _client(tenant) as client:
+        found = list(client.dead_letters(all_of_them=all_))
+    if json_:
+        output.as_json(found)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("dead letter", "stage", "why", "tries", "last", "conversation"):
+        table.add_column(column, overflow="fold")
+    for letter in found:
+        why = Text(letter.error_type + (f": {letter.detail}" if letter.detail else ""))
+        last = f"{letter.last_at:%Y-%m-%d %H:%M}"
+        table.add_row(letter.id, letter.stage.value, why, str(letter.attempts), last, letter.conversation_id)
+    output.out.print(table if found else Text("nothing was given up", "green"))
+
+
+@dead_letters.command()
+def redrive(
+    dead_letter: Annotated[str, typer.Argument(help="The dead letter's id.", show_default=False)],
+    tenant: TenantOption = None,
+    json_: Json = False,
+) -> None:
+    """Enter the conversation again at the stage that failed.
+
+    Examples:
+
+        parley dead-letters redrive 5c1e…
+    """
+    with _client(tenant) as client:
+        entered = client.redrive(dead_letter)
+    if json_:
+        output.as_json(entered)
+    else:
+        output.out.print(f"entry {entered.entry} begins at {entered.enter_at.value}", highlight=False)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to the application."""
+    for command in (ingest, search, show, explain, rerun):
+        app.command()(command)
+    app.add_typer(dead_letters, name="dead-letters")
