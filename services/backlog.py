@@ -51,6 +51,15 @@ class BacklogState:
         low, high = _RETRY_SECONDS
         return min(high, max(low, math.ceil((self.age - self.limit) / 10)))
 
+    def require_room(self) -> None:
+        """Raises LimitExceeded when the backlog is too old."""
+        if self.age > self.limit:
+            raise LimitExceeded(
+                f"the oldest conversation has waited {self.age:.0f} s to be taken up; more are accepted once that is "
+                f"below {self.limit:.0f} s",
+                self.retry_after,
+            )
+
 
 class BacklogLimit:
     """Needs a measure of the backlog's age; remembers what it says for a moment."""
@@ -65,14 +74,3 @@ class BacklogLimit:
     async def state(self, tenant_id: str) -> BacklogState:
         age = await self._kept.get(tenant_id, lambda: self._ages.seconds(tenant_id))
         return BacklogState(age=age, limit=self._limit)
-
-    async def require_room(self, tenant_id: str) -> BacklogState:
-        """Raises LimitExceeded when the backlog is too old."""
-        state = await self.state(tenant_id)
-        if state.age > state.limit:
-            raise LimitExceeded(
-                f"the oldest conversation has waited {state.age:.0f} s to be taken up; more are accepted once that is "
-                f"below {state.limit:.0f} s",
-                state.retry_after,
-            )
-        return state

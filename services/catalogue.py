@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from domain.errors import Conflict, NotFound
 from domain.fields import CustomField
-from domain.tasks import TaskSpec
-from storage.protocols import Database, TaskListing, TenantTx
+from domain.tasks import TaskListing, TaskSpec
+from storage.protocols import Database, TenantTx
 
 
 class Catalogue:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.conversation import Conversation
+from domain.conversation import Channel, Conversation, Status
 from domain.engine import EngineCall
 from domain.errors import NotFound
 from domain.fields import CustomField
@@ -58,12 +58,16 @@ class Words:
 
 @dataclass(frozen=True)
 class ValuesByLayer:
-    """All current values, effective ones first named, then each layer's own. `fields` by id."""
+    """All current values, effective ones first named, then each layer's own.
+
+    fields: by id. hashes: of the redacted turns, by the revision a value was made from.
+    """
 
     conversation: Conversation
     effective: tuple[FieldValue, ...]
     layers: tuple[FieldValue, ...]
     fields: Mapping[str, CustomField]
+    hashes: Mapping[int, str]
 
 
 @dataclass(frozen=True)
@@ -85,8 +89,21 @@ class ReadConversation:
         self._content = content
 
     async def list(
-        self, tenant_id: str, where: ConversationFilter, *, limit: int, after: tuple[datetime, str] | None = None
+        self,
+        tenant_id: str,
+        *,
+        limit: int,
+        after: tuple[datetime, str] | None = None,
+        channel: Channel | None = None,
+        status: Status | None = None,
+        source: str | None = None,
+        started_from: datetime | None = None,
+        started_to: datetime | None = None,
     ) -> ConversationList:
+        """Newest first. started_to is not part of the range."""
+        where = ConversationFilter(
+            channel=channel, status=status, source=source, started_from=started_from, started_to=started_to
+        )
         async with self._database.tenant_tx(tenant_id) as tx:
             found = await tx.conversations.list(where, Page(limit=limit + 1, after=after))
         items = tuple(found[:limit])
@@ -149,11 +166,17 @@ class ReadConversation:
             fields = await _fields(tx)
             effective = await tx.values.current(conversation_id, Layer.EFFECTIVE)
             layers = await tx.values.current(conversation_id)
+            hashes = {}
+            for revision in {value.revision for value in layers}:
+                rendition = await tx.renditions.find(conversation_id, revision)
+                if rendition is not None:
+                    hashes[revision] = rendition.content_hash
         return ValuesByLayer(
             conversation,
             _visible(effective, fields, sensitive=sensitive),
             _visible(layers, fields, sensitive=sensitive),
             fields,
+            hashes,
         )
 
     async def executions(self, tenant_id: str, conversation_id: str, revision: int | None = None) -> Executions:

@@ -78,13 +78,3 @@ class Readiness:
             ok, detail = False, type(error).__name__
         milliseconds = round((time.monotonic() - began) * 1000, 1)
         return PartState(name=probe.name, ok=ok, essential=probe.essential, milliseconds=milliseconds, detail=detail)
-
-
-def says_nothing(ask: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[str | None]]:
-    """A `ping` as a probe."""
-
-    async def answer() -> str | None:
-        await ask()
-        return None
-
-    return answer

@@ -4,7 +4,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -175,6 +175,37 @@ class Uploads:
             content_key=content_keys.upload(tenant_id, upload_id),
             created_at=self._clock(),
         )
+
+
+class StoredAudio(Mapping[str, Upload]):
+    """Audio files that came by name inside one request: registered together, or gone together."""
+
+    def __init__(self, uploads: Uploads, tenant_id: str) -> None:
+        self._uploads = uploads
+        self._tenant_id = tenant_id
+        self._stored: dict[str, Upload] = {}
+
+    def __getitem__(self, name: str) -> Upload:
+        return self._stored[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._stored)
+
+    def __len__(self) -> int:
+        return len(self._stored)
+
+    async def add(self, name: str, chunks: AsyncIterator[bytes]) -> None:
+        """Raises UnsupportedMedia, TooLarge."""
+        self._stored[name] = await self._uploads.store(self._tenant_id, chunks, field=name)
+
+    async def register(self) -> None:
+        await self._uploads.register(self._tenant_id, tuple(self._stored.values()))
+
+    async def discard(self) -> None:
+        """Also when some were registered."""
+        if self._stored:
+            await self._uploads.discard(self._tenant_id, tuple(self._stored.values()))
+            self._stored.clear()
 
 
 class _Promised:

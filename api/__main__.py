@@ -1,0 +1,67 @@
+"""`python -m api`: one API process.
+
+Starts while Temporal is away, and while Postgres is: requests are then answered 503 until it is back. Exit code 0
+after an orderly stop, 2 for a configuration that is not valid, 1 for anything else.
+"""
+
+import logging
+import sys
+
+import uvicorn
+
+from api.app import create_app
+from domain.errors import ParleyError
+from infra.api_wiring import open_api_services
+from infra.logs import configure_logs
+from infra.settings import ConfigurationError, Settings, load_settings
+from infra.temporal.process import run_to_end
+
+GRACE_SECONDS = 20
+"""How long requests that are being answered get when the process is asked to stop."""
+
+_log = logging.getLogger("api")
+
+
+def main() -> int:
+    """Reads the settings and serves."""
+    try:
+        settings = load_settings()
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error.message}\n")
+        return 2
+    configure_logs(settings)
+    try:
+        run_to_end(serve(settings))
+    except ParleyError as error:
+        _log.error("%s: %s", error.code, error.message)
+        return 1
+    return 0
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until SIGTERM or SIGINT. Raises Unavailable, SecretUnavailable."""
+    # Without a connection kept ready the process starts whether Postgres is there or not.
+    settings = settings.model_copy(update={"database_pool_min": 0})
+    async with open_api_services(settings) as services:
+        await uvicorn.Server(server_config(settings, create_app(services))).serve()
+
+
+def server_config(settings: Settings, app: object) -> uvicorn.Config:
+    """How uvicorn runs the application. Logging and headers are the application's own."""
+    return uvicorn.Config(
+        app,  # type: ignore[arg-type]
+        host=settings.api_host,
+        port=settings.api_port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=65,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="none",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

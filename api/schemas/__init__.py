@@ -1,0 +1,1 @@
+"""What answers look like, one module per resource. What comes in is checked by the domain's own models."""

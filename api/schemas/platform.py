@@ -1,0 +1,71 @@
+"""Partners, tenants and keys, and who a key is."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints
+
+from api.schemas.common import Out
+from domain.fields import Owner
+from domain.ids import TenantIdStr
+from services.authenticate import Scope
+
+
+class PartnerOut(Out):
+    id: str
+    slug: str
+    name: str
+
+
+class PartnerListOut(Out):
+    items: list[PartnerOut]
+
+
+class TenantOut(Out):
+    id: str
+    slug: str
+    name: str
+    cell: str
+    time_zone: str
+    languages: list[str]
+    partner_id: str | None
+    state: str
+
+
+class TenantListOut(Out):
+    items: list[TenantOut]
+
+
+class ApiKeyIn(BaseModel):
+    """A key of a tenant, of a partner, or (neither named) of the platform."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    scopes: list[Scope] = Field(min_length=1, max_length=8)
+    tenant_id: TenantIdStr | None = None
+    partner_id: TenantIdStr | None = None
+    expires_at: AwareDatetime | None = None
+
+
+class ApiKeyOut(Out):
+    """`key` is shown this once; only its hash is stored."""
+
+    id: str
+    key: str
+    name: str
+    scopes: list[Scope]
+    tenant_id: str | None
+    partner_id: str | None
+    expires_at: datetime | None
+
+
+class MeOut(Out):
+    """The key that asks. tenant_id: the tenant it belongs to, null for keys of a partner or of the platform."""
+
+    key_id: str
+    name: str
+    level: Owner
+    scopes: list[Scope]
+    tenant_id: str | None
+    partner_id: str | None
