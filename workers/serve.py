@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from importlib.metadata import version
 from typing import Any
 
 from temporalio.api.enums.v1 import TaskQueueType
@@ -18,6 +19,8 @@ STICKY_TIMEOUT = timedelta(seconds=2)
 move on; heartbeats of the same order let its activities be missed as soon."""
 HEARTBEAT_THROTTLE = timedelta(seconds=2)
 
+BUILD_ID = f"parley-{version('parley')}"
+
 Activity = Callable[..., Any]
 
 
@@ -27,10 +30,6 @@ class Deployment:
 
     name: str
     build_id: str
-
-    @property
-    def version(self) -> WorkerDeploymentVersion:
-        return WorkerDeploymentVersion(deployment_name=self.name, build_id=self.build_id)
 
 
 def build_worker(
@@ -60,6 +59,8 @@ def build_worker(
         max_heartbeat_throttle_interval=HEARTBEAT_THROTTLE,
         graceful_shutdown_timeout=GRACEFUL_SHUTDOWN,
         deployment_config=_deployment_config(deployment),
+        # Without a name of its own the SDK hashes the code of every module loaded: seconds at every start.
+        build_id=None if deployment else BUILD_ID,
     )
 
 
@@ -81,7 +82,7 @@ def _deployment_config(deployment: Deployment | None) -> WorkerDeploymentConfig 
     if deployment is None:
         return None
     return WorkerDeploymentConfig(
-        version=deployment.version,
+        version=WorkerDeploymentVersion(deployment_name=deployment.name, build_id=deployment.build_id),
         use_worker_versioning=True,
         default_versioning_behavior=VersioningBehavior.PINNED,
     )

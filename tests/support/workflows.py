@@ -223,7 +223,9 @@ class World:
         return await asyncio.wait_for(handle.result(), BOUND)
 
     @asynccontextmanager
-    async def workers(self, *, engines: Sequence[str] | None = None, slots: int = 20) -> AsyncIterator[None]:
+    async def workers(
+        self, *, engines: Sequence[str] | None = None, slots: int = 20, workflow_slots: int = 20
+    ) -> AsyncIterator[None]:
         """The conversations worker, and one per engine kind for both families."""
         stages = ScriptedStages(self.script)
         ours: list[Callable[..., Any]] = [
@@ -240,7 +242,9 @@ class World:
                     self.client,
                     task_queue=self.queue,
                     activities=ours,
+                    build_id="test",  # without one the SDK hashes every module loaded, which takes seconds
                     max_concurrent_activities=slots,
+                    max_concurrent_workflow_tasks=workflow_slots,
                     workflows=[ConversationWorkflow, ReconcileWorkflow],
                     max_heartbeat_throttle_interval=timedelta(seconds=0.2),
                     default_heartbeat_throttle_interval=timedelta(seconds=0.2),
@@ -256,6 +260,7 @@ class World:
                             self.client,
                             task_queue=task_queue(family, kind),
                             activities=[work],
+                            build_id="test",
                             max_concurrent_activities=slots,
                         )
                     )
