@@ -1,6 +1,7 @@
 """The one place that builds pools, stores, engines and services from settings.
 
-A process opens what it needs and closes it at its end; heavy engines load with their first use.
+A process opens what it needs and closes it at its end. Engines and search adapters are imported where they are
+built, so that a process loads the libraries of its own role only.
 """
 
 from collections.abc import AsyncIterator
@@ -8,12 +9,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from engines.languages.identify import LinguaIdentifier
-from pydantic import SecretStr
 
 from engines.audio.decode import Decoder
 from engines.language_models import registry as language_models
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
-from engines.redaction.redactor import PresidioRedactor
 from engines.transcription import registry as transcription
 from infra.engine_pool import EnginePool
 from infra.secrets import resolve, resolve_key
@@ -24,7 +23,7 @@ from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.tenant_keys import PostgresDataKeys
 from storage.protocols import ContentStore
-from storage.search import SearchIndex, open_search_index
+from storage.search.port import SearchIndex
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ async def open_storage(settings: Settings, process: str) -> AsyncIterator[Storag
     try:
         keys = PostgresDataKeys(database, MasterKeys(resolve_key(settings.master_key)))
         content = open_content_store(settings.content_url, keys)
-        search = open_search_index(database, settings.meili_url, _meili_key(settings), settings.search_index)
+        search = _open_search(settings, database)
         try:
             yield Storage(database, content, search)
         finally:
@@ -63,24 +62,37 @@ async def open_storage(settings: Settings, process: str) -> AsyncIterator[Storag
         await database.close()
 
 
-def _meili_key(settings: Settings) -> SecretStr | None:
-    return resolve(settings.meili_key) if settings.meili_url else None
+def _open_search(settings: Settings, database: PostgresDatabase) -> SearchIndex:
+    """Meilisearch where there is one, else Postgres full text."""
+    if not settings.meili_url:
+        from storage.search.postgres import PostgresSearch
+
+        return PostgresSearch(database)
+    from storage.search.meilisearch import MeilisearchSearch
+
+    key = resolve(settings.meili_key).get_secret_value()
+    return MeilisearchSearch(settings.meili_url, key, settings.search_index)
 
 
 def build_engines(settings: Settings) -> EnginePool:
     """Transcription engines and language models by their configurations."""
+
     return EnginePool(settings.engine_credentials, transcription.build, language_models.build)
 
 
 def build_decoder() -> AudioDecoder:
+
     return Decoder()
 
 
 def build_redactor() -> Redactor:
-    return PresidioRedactor()
+    from engines.redaction.redactor import PatternAndNameRedactor
+
+    return PatternAndNameRedactor()
 
 
 def build_language_identifier() -> LanguageIdentifier:
+
     return LinguaIdentifier()
 
 

@@ -2,20 +2,22 @@
 
 from collections.abc import Callable, Mapping
 
+from pydantic import SecretStr
+
 from domain.engine import EngineConfig
 from domain.errors import EngineRejected
 from engines.protocols import LanguageModelEngine
 
-Factory = Callable[[EngineConfig, str | None], LanguageModelEngine]
+Factory = Callable[[EngineConfig, SecretStr | None], LanguageModelEngine]
 
 
-def _offline(config: EngineConfig, secret: str | None) -> LanguageModelEngine:
+def _offline(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
     from engines.language_models.offline import OfflineEngine
 
     return OfflineEngine()
 
 
-def _gemini(config: EngineConfig, secret: str | None) -> LanguageModelEngine:
+def _gemini(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
     from engines.language_models.gemini import GeminiEngine
 
     return GeminiEngine(config, secret)
@@ -27,7 +29,7 @@ FACTORIES: Mapping[str, Factory] = {
 }
 
 
-def build(config: EngineConfig, secret: str | None) -> LanguageModelEngine:
+def build(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
     """The engine of a configuration. secret: the resolved credential, None when the kind needs none.
 
     Cheap: libraries and models are loaded on first use. Raises EngineRejected for an unknown kind or a missing secret.
