@@ -96,8 +96,9 @@ order by slug
 _VERSION = """
 select spec, state
 from task_version
-where task_id = $1
-  and id = $2
+where owner_id = any ($1::text[])
+  and task_id = $2
+  and id = $3
 """
 
 _ACTIVATE = """
@@ -238,7 +239,7 @@ class PostgresCatalog(ConfigurationWriter):
     async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None:
         """Raises NotFound for what the tenant does not see; Conflict for a version that is not published, a field
         that does not exist, or one that another active task fills."""
-        version = await self._session.row(_VERSION, task_id, version_id)
+        version = await self._session.row(_VERSION, self._visible, task_id, version_id)
         if version is None:
             raise NotFound("no such task version")
         if version["state"] != "published":

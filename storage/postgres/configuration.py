@@ -64,9 +64,10 @@ returning 1
 
 _PUT_VERSION = """
 insert into task_version (owner_id, task_id, id, spec, state, author, reason, created_at)
-select t.owner_id, t.id, $2, $3, $4, $5, $6, $7
+select t.owner_id, t.id, $3, $4, $5, $6, $7, $8
 from ai_task t
-where t.id = $1
+where t.owner_id = any ($1::text[])
+  and t.id = $2
 on conflict (task_id, id) do update
   set state = excluded.state
 returning 1
@@ -139,6 +140,7 @@ class ConfigurationWriter:
             raise InvalidInput.of("id", "is not the hash of the version's content")
         kept = await self._session.value(
             _PUT_VERSION,
+            list(self._owners.values()),
             version.task_id,
             version.id,
             version.spec,
