@@ -5,7 +5,7 @@ words of which turn to mark is worked out by `domain.highlights` from the stored
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -44,7 +44,7 @@ class TurnWords(Frozen):
 
 
 class SearchDocument(Frozen):
-    """One conversation as the index has it. started_ms: ms since 1970 (UTC)."""
+    """One conversation as the index has it. revision: whose words these are. started_ms: ms since 1970 (UTC)."""
 
     tenant_id: TenantIdStr
     id: IdStr
@@ -243,7 +243,7 @@ class SearchQuery:
 class Hit:
     """A conversation found. turns: where the index says words were matched; empty when it does not say.
 
-    partial: only its first 60,000 words were looked through.
+    revision: whose words were searched. partial: only the first 60,000 of them.
     """
 
     id: str
@@ -289,7 +289,7 @@ class SearchHealth:
     forgives_typos: bool
 
 
-def facet_values(counts: Mapping[str | float | bool, int]) -> tuple[FacetValue, ...]:
+def facet_values(counts: Iterable[tuple[str | float | bool, int]]) -> tuple[FacetValue, ...]:
     """In the order facets are shown, capped."""
-    ordered = sorted(counts.items(), key=lambda item: (-item[1], str(item[0])))
+    ordered = sorted(counts, key=lambda item: (-item[1], str(item[0])))
     return tuple(FacetValue(value, count) for value, count in ordered[:MAX_FACET_VALUES])

@@ -2,17 +2,20 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from datetime import datetime
 
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, Unavailable
 from domain.ids import new_id
-from domain.search import NEWEST_FIRST, PageKey, SearchDocument, SearchQuery
-from services.index import LEADER, REBUILD, Indexer, IndexerSettings, read_document
+from domain.search import NEWEST_FIRST, DocumentRef, PageKey, SearchQuery
+from services.index_documents import Indexer, IndexerSettings, mark_again, read_documents
 from services.leadership import Leadership
 from storage.protocols import ConversationFilter, Database, Page
 from storage.search.port import SearchIndex
+
+LEADER, REBUILD = "search-index", "search-rebuild"
+"""Leases: of the one writer, and of a rebuild that asks the writer to step aside."""
 
 _CHUNK = 200
 
@@ -57,18 +60,23 @@ async def rebuild_all(
         leadership = Leadership(database.platform, LEADER, holder, settings.ttl_seconds)
         await _wait_for_the_lead(leadership, wait_seconds)
         async with leadership.kept():
-            indexer = Indexer(database, index, settings)
             await index.prepare()
-            await index.begin_rebuild()
-            try:
-                filled = await _fill(database, index, indexer, leadership)
-                while (await indexer.round(leadership)).handled == settings.batch:
-                    pass
-                _must_lead(leadership)
-                await index.finish_rebuild()
-            except BaseException:
-                await index.abandon_rebuild()
-                raise
+            return await refill(database, index, Indexer(database, index, settings), leadership)
+
+
+async def refill(database: Database, index: SearchIndex, indexer: Indexer, leadership: Leadership) -> int:
+    """The rebuild itself, by whoever leads. Returns how many documents were filled in; raises as `rebuild_all`."""
+    await index.begin_rebuild()
+    try:
+        filled = await _fill(database, index, indexer, leadership)
+        while (await indexer.round(leadership)).handled == indexer.settings.batch:
+            _must_lead(leadership)
+        _must_lead(leadership)
+        await index.finish_rebuild()
+    except BaseException:
+        with suppress(Unavailable):
+            await index.abandon_rebuild()
+        raise
     return filled
 
 
@@ -90,21 +98,16 @@ async def _fill(database: Database, index: SearchIndex, indexer: Indexer, leader
     filled = 0
     for tenant in await database.platform.tenants():
         async for ids in _conversation_ids(database, tenant.id):
-            documents = await _documents(database, tenant.id, ids)
+            outcomes = await read_documents(database, [DocumentRef(tenant.id, one) for one in ids])
+            documents = [outcome.document for outcome in outcomes if outcome.document is not None]
             refused = await index.fill(documents)
             filled += len(documents) - len(refused)
+            # What does not go in takes the ordinary way to the dead letters.
+            bad = [outcome.ref for outcome in outcomes if outcome.error is not None]
+            await mark_again(database, [*bad, *(refusal.document for refusal in refused)])
             await indexer.round(leadership)
             _must_lead(leadership)
     return filled
-
-
-async def _documents(database: Database, tenant_id: str, ids: Sequence[str]) -> list[SearchDocument]:
-    documents = []
-    async with database.tenant_tx(tenant_id) as tx:
-        for conversation_id in ids:
-            with suppress(NotFound):
-                documents.append(await read_document(tx, conversation_id))
-    return documents
 
 
 async def _conversation_ids(database: Database, tenant_id: str) -> AsyncIterator[list[str]]:

@@ -15,9 +15,12 @@ class SearchIndex(Protocol):
 
     backend: str
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """Creates the index where it is missing and brings its settings up to date. Safe to repeat; a start-up step
-        of the writer. Settings that are right already are not touched."""
+        of the writer. Settings that are right already are not touched.
+
+        True when the index holds documents and has other settings: it works as it is, and a rebuild mends it.
+        """
         ...
 
     async def index(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:

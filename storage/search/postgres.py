@@ -92,8 +92,9 @@ class PostgresSearch:
         self._database = database
         self._rebuilding_since: datetime | None = None
 
-    async def prepare(self) -> None:
+    async def prepare(self) -> bool:
         """The migration has done it."""
+        return False
 
     async def index(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:
         newest = {(d.tenant_id, d.id): d for d in documents}
@@ -210,10 +211,10 @@ def _key(row: "Record") -> PageKey:
 def _facets(query: SearchQuery, rows: "Sequence[Record]") -> tuple[Facet, ...]:
     facets = []
     for number, request in enumerate(query.facets):
-        counts: dict[str | float | bool, int] = {}
-        for row in rows:
-            if row["facet"] == number:
-                value = next(row[name] for name in ("label", "number", "flag") if row[name] is not None)
-                counts[value] = row["found"]
+        mine = [row for row in rows if row["facet"] == number]
+        counts = [
+            (next(row[name] for name in ("label", "number", "flag") if row[name] is not None), row["found"])
+            for row in mine
+        ]
         facets.append(Facet(request.key, facet_values(counts)))
     return tuple(facets)

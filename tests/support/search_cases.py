@@ -26,6 +26,7 @@ from domain.values import FieldValue, ValueKind
 from infra.embedded.process import free_port
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.provisioning import Provisioning
+from storage.search.meilisearch import MeilisearchSearch
 from storage.search.port import SearchIndex
 from storage.search.postgres import PostgresSearch
 from tests.support.filter_cases import FIELDS, NOW, ZONE
@@ -193,8 +194,6 @@ def _wait_healthy(url: str, process: "subprocess.Popen[bytes]", log: Path) -> No
 @asynccontextmanager
 async def meili_ground(server: MeiliServer) -> AsyncIterator[Ground]:
     """An index of its own on the server, removed at the end."""
-    from storage.search.meilisearch import MeilisearchSearch
-
     index = MeilisearchSearch(server.url, server.key, f"test-{uuid4().hex[:12]}")
     try:
         await index.prepare()

@@ -1,0 +1,373 @@
+"""Search in Meilisearch. One shared index; the tenant is a filter of its own, beside whatever a caller asks."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from meilisearch import Client
+from meilisearch.models.task import TaskInfo
+
+from domain.errors import InvalidInput, NotFound
+from domain.filters.conditions import Holding, conditions
+from domain.filters.facts import fold
+from domain.ids import is_tenant_id
+from domain.search import (
+    DocumentRef,
+    Facet,
+    FacetRequest,
+    Hit,
+    PageKey,
+    Refusal,
+    SearchDocument,
+    SearchHealth,
+    SearchPage,
+    SearchQuery,
+    facet_values,
+)
+from storage.search.meilisearch_client import MeilisearchClients, NoIndex, WriteRefused
+from storage.search.meilisearch_documents import (
+    MAX_TOTAL,
+    PRIMARY_KEY,
+    TURN_ATTRIBUTES,
+    changed_settings,
+    document_key,
+    query_text,
+    settings,
+    to_json,
+)
+from storage.search.meilisearch_filter import (
+    ID,
+    LABEL,
+    STARTED,
+    attribute,
+    behind,
+    condition_filter,
+    of_tenant,
+    one_of,
+    sort_rules,
+    sorted_attribute,
+)
+
+_BATCH_DOCUMENTS = 1_000
+_BATCH_BYTES = 8 * 1024 * 1024
+_SLACK = 50
+"""Rows read before the expected place of a page by relevance, in case the order moved meanwhile."""
+
+
+class MeilisearchSearch:
+    """See `storage.search.port.SearchIndex`. A rebuild fills `{uid}-next` and swaps the two.
+
+    uid: lower-case name of the cell's index.
+    """
+
+    backend = "meilisearch"
+
+    def __init__(
+        self,
+        url: str,
+        key: str | None,
+        uid: str,
+        *,
+        timeout_seconds: float = 10.0,
+        write_seconds: float = 120.0,
+    ) -> None:
+        self._clients = MeilisearchClients(url, key, timeout_seconds=timeout_seconds, write_seconds=write_seconds)
+        self._uid = uid
+        self._next = f"{uid}-next"
+        self._rebuilding = False
+
+    # -- set-up -------------------------------------------------------------------------------------------
+
+    async def prepare(self) -> bool:
+        try:
+            current = await self._clients.call(lambda client: client.index(self._uid).get_settings())
+        except NoIndex:
+            await self._create(self._uid)
+            return False
+        changed = changed_settings(current)
+        if not changed:
+            return False
+        if (await self.health()).documents:
+            return True  # changing them here would hold writes up for as long as a rebuild takes
+        await self._clients.write(lambda client: client.index(self._uid).update_settings(changed))
+        return False
+
+    async def _create(self, uid: str) -> None:
+        await self._clients.write(
+            lambda client: client.create_index(uid, {"primaryKey": PRIMARY_KEY}),
+            lambda client: client.index(uid).update_settings(settings()),
+        )
+
+    async def remove(self) -> None:
+        """Deletes the index and what a rebuild left."""
+        for uid in (self._uid, self._next):
+            await self._drop(uid)
+
+    async def _drop(self, uid: str) -> None:
+        try:
+            await self._clients.write(lambda client: client.delete_index(uid))
+        except NoIndex:
+            return
+
+    # -- writing ------------------------------------------------------------------------------------------
+
+    async def index(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:
+        return await self._put_all(documents, self._written)
+
+    async def fill(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:
+        return await self._put_all(documents, (self._next,))
+
+    @property
+    def _written(self) -> tuple[str, ...]:
+        return (self._uid, self._next) if self._rebuilding else (self._uid,)
+
+    async def _put_all(self, documents: Sequence[SearchDocument], uids: Sequence[str]) -> list[Refusal]:
+        newest = {document_key(d.tenant_id, d.id): d for d in documents}
+        refused: list[Refusal] = []
+        for batch in _batches(list(newest.values())):
+            refused += await self._put(batch, uids)
+        return refused
+
+    async def _put(self, batch: Sequence[tuple[DocumentRef, dict[str, Any]]], uids: Sequence[str]) -> list[Refusal]:
+        """One bad document fails the whole payload: a refused batch is halved until the bad ones stand alone."""
+        payload = [body for _, body in batch]
+
+        def add(uid: str, client: Client) -> TaskInfo:
+            return client.index(uid).add_documents(payload, primary_key=PRIMARY_KEY)
+
+        try:
+            await self._clients.write(*[partial(add, uid) for uid in uids])
+        except WriteRefused as error:
+            if len(batch) == 1:
+                return [Refusal(batch[0][0], f"the search engine refuses the document ({error.reason})")]
+            middle = len(batch) // 2
+            return [*await self._put(batch[:middle], uids), *await self._put(batch[middle:], uids)]
+        return []
+
+    async def delete(self, documents: Sequence[DocumentRef]) -> None:
+        keys = [document_key(d.tenant_id, d.id) for d in documents]
+        for start in range(0, len(keys), _BATCH_DOCUMENTS):
+            await self._delete_where(one_of(PRIMARY_KEY, keys[start : start + _BATCH_DOCUMENTS]))
+
+    async def delete_tenant(self, tenant_id: str) -> None:
+        if is_tenant_id(tenant_id):
+            await self._delete_where(of_tenant(tenant_id))
+
+    async def _delete_where(self, where: str) -> None:
+        def delete(uid: str, client: Client) -> TaskInfo:
+            return client.index(uid).delete_documents(filter=where)
+
+        await self._clients.write(*[partial(delete, uid) for uid in self._written])
+
+    # -- rebuilding ---------------------------------------------------------------------------------------
+
+    async def begin_rebuild(self) -> None:
+        self._rebuilding = False
+        await self._drop(self._next)
+        await self._create(self._next)
+        self._rebuilding = True
+
+    async def finish_rebuild(self) -> None:
+        if not self._rebuilding:
+            return
+        pair: list[Mapping[str, list[str] | bool]] = [{"indexes": [self._uid, self._next]}]
+        await self._clients.write(lambda client: client.swap_indexes(pair))
+        self._rebuilding = False
+        await self._drop(self._next)
+
+    async def abandon_rebuild(self) -> None:
+        self._rebuilding = False
+        await self._drop(self._next)
+
+    # -- searching ----------------------------------------------------------------------------------------
+
+    async def search(self, query: SearchQuery) -> SearchPage:
+        if not is_tenant_id(query.tenant_id):
+            raise NotFound("no such tenant")
+        if query.order is None and query.after is not None:
+            return await self._next_by_relevance(query, query.after)
+        order, after = query.order, query.after
+        asked = _asked(query)
+        if order is not None:
+            asked["sort"] = sort_rules(order)
+            if after is not None:
+                asked["filter"] = [*asked["filter"], behind(order, after)]
+        if after is not None:
+            answer = await self._ask(query, {**asked, "limit": query.limit + 1})
+            return _page(query, _rows(answer), offset=0)
+        return await self._first_page(query, asked)
+
+    async def _first_page(self, query: SearchQuery, asked: Mapping[str, Any]) -> SearchPage:
+        """With facets and an exact total, which only this one of the engine's two ways of paging gives."""
+        counted = [attribute(kind, facet.key) for facet in query.facets for kind in _counted(facet)]
+        answer = await self._ask(query, {**asked, "page": 1, "hitsPerPage": query.limit + 1, "facets": counted or None})
+        page = _page(query, _rows(answer), offset=0)
+        total = int(answer["totalHits"])
+        found = answer.get("facetDistribution") or {}
+        return SearchPage(
+            hits=page.hits,
+            total=total,
+            total_is_estimate=total >= MAX_TOTAL,
+            facets=tuple(_facet(request, found) for request in query.facets),
+            next=page.next,
+        )
+
+    async def _next_by_relevance(self, query: SearchQuery, after: PageKey) -> SearchPage:
+        """Scores cannot be filtered by: read around the place where the last page ended, find its last row there, and
+        go on behind it. Rows that came in before it moved it, so the place is looked for further and further around.
+        """
+        slack = _SLACK
+        while True:
+            start = max(0, after.offset - slack)
+            limit = after.offset - start + slack + query.limit + 1
+            answer = await self._ask(query, {**_asked(query), "offset": start, "limit": limit})
+            rows = _rows(answer)
+            place = next((number for number, row in enumerate(rows) if row[ID] == after.id), None)
+            everything = start == 0 and len(rows) < limit
+            if place is None and not everything and slack < MAX_TOTAL:
+                slack *= 4
+                continue
+            if place is None:  # it is gone: what ranks below it follows
+                below = (n for n, row in enumerate(rows) if _rank(row) > (-after.score, -after.started_ms, after.id))
+                place = next(below, len(rows)) - 1
+            behind_it = rows[place + 1 :]
+            enough = len(behind_it) > query.limit or len(rows) < limit
+            if not enough and slack < MAX_TOTAL:
+                slack *= 4
+                continue
+            return _page(query, behind_it[: query.limit + 1], offset=start + place + 1)
+
+    async def _ask(self, query: SearchQuery, options: dict[str, Any]) -> Mapping[str, Any]:
+        text = query_text(query.words) if query.words else ""
+        answer: Mapping[str, Any] = await self._clients.call(
+            lambda client: client.index(self._uid).search(text, options)
+        )
+        return answer
+
+    # -- health -------------------------------------------------------------------------------------------
+
+    async def health(self) -> SearchHealth:
+        def look(client: Client) -> tuple[int, int]:
+            stats = client.index(self._uid).get_stats()
+            waiting = client.get_tasks({"indexUids": self._uid, "statuses": "enqueued,processing", "limit": 1})
+            return int(stats.number_of_documents), int(waiting.total)
+
+        documents, waiting = await self._clients.call(look)
+        return SearchHealth(self.backend, documents, waiting, rebuilding=self._rebuilding, forgives_typos=True)
+
+    async def close(self) -> None:
+        """Every call opens and closes its own connection."""
+
+
+def _batches(documents: Sequence[SearchDocument]) -> Iterator[list[tuple[DocumentRef, dict[str, Any]]]]:
+    batch: list[tuple[DocumentRef, dict[str, Any]]] = []
+    size = 0
+    for document in documents:
+        body = to_json(document)
+        length = len(json.dumps(body))
+        if batch and (size + length > _BATCH_BYTES or len(batch) == _BATCH_DOCUMENTS):
+            yield batch
+            batch, size = [], 0
+        batch.append((DocumentRef(document.tenant_id, document.id), body))
+        size += length
+    if batch:
+        yield batch
+
+
+def _asked(query: SearchQuery) -> dict[str, Any]:
+    """What every search of this query has. In the array form each filter stands alone: none can undo the tenant's."""
+    where = None if query.where is None else condition_filter(conditions(query.where))
+    order = query.order
+    retrieved = [ID, STARTED, "revision", "partial", "turn_numbers"]
+    if order is not None:
+        retrieved.append(sorted_attribute(order))
+    return {
+        "filter": [of_tenant(query.tenant_id), *([where] if where else [])],
+        "matchingStrategy": "all",
+        "attributesToRetrieve": list(dict.fromkeys(retrieved)),
+        "showRankingScore": order is None,
+        "showMatchesPosition": bool(query.words.terms),
+    }
+
+
+def _rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return list(answer["hits"])
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[float, int, str]:
+    """Sorts as the engine does: better score, then newer, then id."""
+    return -float(row["_rankingScore"]), -int(row[STARTED]), str(row[ID])
+
+
+def _page(query: SearchQuery, rows: Sequence[Mapping[str, Any]], *, offset: int) -> SearchPage:
+    kept = rows[: query.limit]
+    if len(rows) <= query.limit:
+        return SearchPage(hits=tuple(map(_hit, kept)))
+    last = kept[-1]
+    order = query.order
+    key = PageKey(
+        id=last[ID],
+        value=None if order is None else _sorted_value(last, sorted_attribute(order)),
+        score=float(last.get("_rankingScore") or 0.0),
+        started_ms=int(last[STARTED]),
+        offset=offset + len(kept) - 1,
+    )
+    return SearchPage(hits=tuple(map(_hit, kept)), next=key)
+
+
+def _sorted_value(row: Mapping[str, Any], name: str) -> float | None:
+    parent, _, child = name.partition(".")
+    value = row.get(parent)
+    if child:
+        value = (value or {}).get(child)
+    return None if value is None else float(value)
+
+
+def _hit(row: Mapping[str, Any]) -> Hit:
+    score = row.get("_rankingScore")
+    return Hit(
+        id=row[ID],
+        revision=int(row["revision"]),
+        score=None if score is None else float(score),
+        turns=_matched_turns(row),
+        partial=bool(row["partial"]),
+    )
+
+
+def _matched_turns(row: Mapping[str, Any]) -> tuple[int, ...]:
+    """`indices` of a match say which elements of the array it is in."""
+    numbers: Sequence[Sequence[int]] = row.get("turn_numbers") or ()
+    matched: set[int] = set()
+    for name, places in (row.get("_matchesPosition") or {}).items():
+        if name in TURN_ATTRIBUTES:
+            of_attribute = numbers[TURN_ATTRIBUTES.index(name)]
+            matched.update(of_attribute[place["indices"][0]] for place in places if place.get("indices"))
+    return tuple(sorted(matched))
+
+
+def _counted(request: FacetRequest) -> list[Holding | str]:
+    """Texts are counted as they are shown, not as they are compared."""
+    return [LABEL if holding is Holding.TEXT else holding for holding in request.holdings]
+
+
+def _facet(request: FacetRequest, found: Mapping[str, Mapping[str, int]]) -> Facet:
+    counts: list[tuple[str | float | bool, int]] = []
+    texts: dict[str, tuple[str, int]] = {}
+    for kind in _counted(request):
+        for text, count in found.get(attribute(kind, request.key), {}).items():
+            if kind is Holding.NUMBER:
+                counts.append((float(text), count))
+            elif kind is Holding.FLAG:
+                counts.append((text == "true", count))
+            else:
+                shown, so_far = texts.get(fold(text), (text, 0))
+                texts[fold(text)] = shown, so_far + count
+    return Facet(request.key, facet_values([*texts.values(), *counts]))
+
+
+def check_uid(uid: str) -> str:
+    """An index name the engine takes. Raises InvalidInput."""
+    if not uid or not all(c.isascii() and (c.isalnum() or c in "-_") for c in uid) or len(uid) > 400:
+        raise InvalidInput.of("search_index", "has letters, digits, - and _ only")
+    return uid
