@@ -1,7 +1,7 @@
 """The indexer on a real database: coalescing, late marks, refusals, leaders, rebuilds."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -10,7 +10,7 @@ from domain.audio import AudioFacts
 from domain.conversation import Channel, Stage
 from domain.errors import Unavailable
 from domain.intake import ConversationPatch, SegmentIn, TranscriptIn
-from domain.search import SearchQuery
+from domain.search import Refusal, SearchDocument, SearchQuery
 from domain.values import Layer
 from services.index import run_indexer
 from services.index_documents import Indexer, Round, read_document
@@ -69,7 +69,7 @@ async def test_many_marks_are_one_write(db: PostgresDatabase, tenant: Tenant, in
 
 async def test_a_change_during_the_write_is_not_lost(db: PostgresDatabase, tenant: Tenant) -> None:
     class Slow(Picky):
-        async def index(self, documents):  # type: ignore[no-untyped-def]
+        async def index(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:
             answer = await super().index(documents)
             if len(self.writes) == 1:  # the conversation changes after it was read
                 async with db.tenant_tx(tenant.id) as tx:
