@@ -34,6 +34,7 @@ from domain.turns import Turn
 from domain.values import EvidenceState
 from engines.language_models.offline import OfflineEngine
 from engines.protocols import AnswerRequest, LanguageModelEngine, Redactor
+from engines.redaction.redactor import PatternAndNameRedactor
 from services.answers import CheckedValue, check
 
 ROOT = Path(__file__).parents[1]
@@ -122,22 +123,10 @@ def _turns_of_script(script: dict[str, Any]) -> tuple[Turn, ...]:
     )
 
 
-def redactor() -> Redactor | None:
-    """The product's redactor; None while it is not installed."""
-    try:
-        from engines.redaction import PresidioRedactor
-    except ImportError:
-        return None
-    found: Redactor = PresidioRedactor()
-    return found
-
-
-async def answers(case: Case, engine: LanguageModelEngine, mask: Redactor | None) -> dict[str, CheckedValue | None]:
+async def answers(case: Case, engine: LanguageModelEngine, mask: Redactor) -> dict[str, CheckedValue | None]:
     """Every starter field's checked value; None for a task that is skipped because there is too little text."""
-    turns = case.turns
-    if mask is not None:
-        names = [p.name for p in case.participants if p.name]
-        turns = mask.redact(turns, language=case.language, names=names, progress=lambda _: None).turns
+    names = [p.name for p in case.participants if p.name]
+    turns = mask.redact(case.turns, language=case.language or "en", names=names, progress=lambda _: None).turns
     found: dict[str, CheckedValue | None] = {}
     for task in STARTER_TASKS:
         fields = tuple(FIELDS[key] for key in task.spec.field_keys)
@@ -244,7 +233,7 @@ async def measure(
 ) -> tuple[FieldAgreement, ...]:
     """Agreement of an engine (the offline one by default) over all cases of the folders."""
     engine = engine or OfflineEngine()
-    mask = redactor()
+    mask = PatternAndNameRedactor()
     verdicts: list[Verdict] = []
     for folder in folders:
         for case in load(folder):

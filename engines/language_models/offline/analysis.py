@@ -155,6 +155,19 @@ class Analysis:
         pieces = [piece.strip() for piece in re.split(r"[,.!?;]| - ", rest) if piece.strip()]
         return all(_is_whole(self.lexicon.small_talk, piece) for piece in pieces)
 
+    def speaks_of_self(self, sentence: Sentence) -> bool:
+        """False when the sentence passes on what others feel, say or get, or what might be."""
+        if self.lexicon is None:
+            return False
+        folded = self.folded[sentence.turn]
+        last_word = sentence.start + sentence.folded.rstrip(" .!?").rfind(" ") + 1
+        return not (
+            context.is_reported(sentence, folded, last_word, self.lexicon)
+            or self.lexicon.context.other_company.search(sentence.folded)
+            or self.lexicon.context.reported_promise.search(sentence.folded)
+            or sentence.folded.startswith(("if ", "unless ", "should "))
+        )
+
     def vectors(self, sentences: Sequence[Sentence]) -> NDArray[np.float32]:
         """Embeddings of the sentences, shape (n, 384), each computed once. English only: the model knows no other."""
         missing = [s.text for s in sentences if s.text not in self._vectors]

@@ -5,17 +5,23 @@ Shared by satisfaction, sentiment and churn risk, so that they never contradict 
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+import numpy as np
 
 from engines.language_models.offline.analysis import Analysis, Event
+from engines.language_models.offline.classifiers import classifier, feeling_features
 from engines.language_models.offline.context import Feeling
 from engines.language_models.offline.cues import CueSet
-from engines.language_models.offline.text import words
+from engines.language_models.offline.text import Sentence, words
 
 ENDING_SHARE = 0.4
 """The last share of the customer's turns is the ending; at least MIN_ENDING_TURNS."""
 MIN_ENDING_TURNS = 2
 CLEAR = 1.5
+CLASSIFIED_AT_START, CLASSIFIED_AT_END = 6, 9
+"""So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
+SURE, VERY_SURE = 0.72, 0.88
 """From this strength on a feeling is more than a colouring of words."""
 
 _ACKNOWLEDGING = frozenset(
@@ -60,7 +66,7 @@ def mood_of(analysis: Analysis) -> Mood:
 def _mood(analysis: Analysis) -> Mood:
     assert analysis.lexicon is not None
     outcome = analysis.lexicon.outcome
-    feelings = tuple(_softened(f) for f in analysis.feelings)
+    feelings = tuple(_with_the_classifier(analysis, [_softened(f) for f in analysis.feelings]))
     turns = analysis.customer_turns
     first_of_ending = turns[-max(MIN_ENDING_TURNS, math.ceil(len(turns) * ENDING_SHARE)) :][0] if turns else 0
     ending = tuple(f for f in feelings if f.sentence.turn >= first_of_ending)
@@ -88,6 +94,47 @@ def _mood(analysis: Analysis) -> Mood:
         helped=_last(analysis, outcome.agent_done),
         refused=_last(analysis, outcome.agent_refused),
     )
+
+
+def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeling]:
+    """Adds what has no feeling word in it ("He laughed and put the phone down"), drops what only looks like feeling."""
+    if analysis.language != "en":
+        return found
+    read = _read_by_the_classifier(analysis)
+    if not read:
+        return found
+    model = classifier("feeling")
+    rows = [feeling_features(s, v, list(analysis.feelings)) for s, v in zip(read, analysis.vectors(read), strict=True)]
+    bad, good = model.labels.index("negative"), model.labels.index("positive")
+    told = {s.index: p for s, p in zip(read, model.probabilities(np.stack(rows)), strict=True)}
+    kept: list[Feeling] = []
+    for feeling in found:
+        probabilities = told.get(feeling.sentence.index)
+        if probabilities is None or feeling.sarcastic:
+            kept.append(feeling)
+            continue
+        for_it, against = (good, bad) if feeling.strength > 0 else (bad, good)
+        if probabilities[against] > SURE:
+            continue
+        doubtful = probabilities[for_it] < (1 - VERY_SURE) and abs(feeling.strength) < 3  # noqa: PLR2004
+        kept.append(replace(feeling, strength=feeling.strength / 2) if doubtful else feeling)
+    felt = {f.sentence.index for f in found}
+    for sentence in read:
+        if sentence.index in felt or not analysis.speaks_of_self(sentence):
+            continue
+        for sign, column in ((-1.0, bad), (1.0, good)):
+            share = float(told[sentence.index][column])
+            if share > SURE and not (sign > 0 and sentence.question):
+                strength = sign * (2.0 if share > VERY_SURE else 1.5)
+                kept.append(Feeling(sentence, sentence.start, sentence.end, strength))
+    return sorted(kept, key=lambda f: (f.sentence.index, f.start))
+
+
+def _read_by_the_classifier(analysis: Analysis) -> list[Sentence]:
+    substance = [s for s in analysis.customer if not analysis.is_small_talk(s)]
+    if len(substance) <= CLASSIFIED_AT_START + CLASSIFIED_AT_END:
+        return substance
+    return substance[:CLASSIFIED_AT_START] + substance[-CLASSIFIED_AT_END:]
 
 
 def _last(analysis: Analysis, cue: CueSet) -> Event | None:

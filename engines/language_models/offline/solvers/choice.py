@@ -17,7 +17,6 @@ from engines.language_models.offline.embeddings import Vectors, shared_embedder
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
 from engines.language_models.offline.need import needs_of
-from engines.language_models.offline.solvers.examples import EXAMPLES
 from engines.language_models.offline.text import Sentence
 
 LIKE = 0.42
@@ -59,7 +58,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
 
 
 def likeness(analysis: Analysis, field: CustomField, sentences: Sequence[Sentence]) -> Mapping[str, tuple[float, ...]]:
-    """Cosine of each sentence with each option: its best example, or label and meaning."""
+    """Cosine of each sentence with each option: with its label, or with label and meaning, whichever is more."""
     owners, prototypes = _prototypes_of(field)
     cosine: NDArray[np.float32] = analysis.vectors(sentences) @ prototypes.T
     found: dict[str, tuple[float, ...]] = {}
@@ -70,13 +69,12 @@ def likeness(analysis: Analysis, field: CustomField, sentences: Sequence[Sentenc
 
 
 def _prototypes_of(field: CustomField) -> tuple[tuple[str, ...], Vectors]:
-    """Embedded examples of the field's options, kept for the fields used last."""
+    """Embedded options, kept for the fields used last."""
     texts: list[tuple[str, str]] = []
     for option in field.live_options:
         if option.id == "other":
             continue
-        examples = EXAMPLES.get(field.key, {}).get(option.id, ())
-        texts.extend((option.id, text) for text in (f"{option.label}. {option.meaning}", *examples))
+        texts.extend((option.id, text) for text in (option.label, f"{option.label}. {option.meaning}"))
     key = tuple(f"{owner}\x1f{text}" for owner, text in texts)
     with _lock:
         kept = _prototypes.get(key)

@@ -1,6 +1,6 @@
-"""Contact reason: cues of the starter taxonomy, backed by the likeness of meaning, in the customer's first words.
+"""Contact reason: cues of the starter taxonomy and a classifier of meaning, over the customer's first words.
 
-A tenant's own options, which have no cues, are judged by likeness alone (`solvers.choice`).
+A tenant's own options, which have no cues, are judged by likeness to their meaning (`solvers.choice`).
 """
 
 from collections import defaultdict
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field as data_field
 
 from domain.fields import CustomField
 from engines.language_models.offline.analysis import Analysis
+from engines.language_models.offline.classifiers import classifier, reason_features
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
 from engines.language_models.offline.need import needs_of
@@ -16,11 +17,11 @@ from engines.language_models.offline.text import Sentence
 
 DECAY = 0.72
 """What a turn counts compared with the one before it."""
-LIKENESS_WEIGHT = 9.0
-LIKENESS_FLOOR = 0.30
+CLASSIFIED_WEIGHT = 4.0
+LEAST_SHARE = 0.15
 MIN_SCORE = 2.0
 READ_SENTENCES = 14
-EMBEDDED_SENTENCES = 5
+CLASSIFIED_SENTENCES = 5
 
 
 @dataclass
@@ -42,7 +43,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
         return choice.solve(analysis, field, question)
     tallies = _by_cues(analysis, known_options)
     if analysis.language == "en":
-        _add_likeness(analysis, field, tallies)
+        _add_classified(analysis, {o.id for o in field.live_options}, tallies)
     _prefer_the_specific(tallies)
     ranked = sorted(tallies.items(), key=lambda item: -item[1].score)
     if not ranked or ranked[0][1].score < MIN_SCORE:
@@ -87,17 +88,20 @@ def _by_cues(analysis: Analysis, options: set[str]) -> dict[str, _Tally]:
     return tallies
 
 
-def _add_likeness(analysis: Analysis, field: CustomField, tallies: dict[str, _Tally]) -> None:
-    """The likeness of the most telling sentences to what each option means."""
-    sentences = needs_of(analysis)[:EMBEDDED_SENTENCES]
+def _add_classified(analysis: Analysis, options: set[str], tallies: dict[str, _Tally]) -> None:
+    """What the classifier makes of the most telling sentences."""
+    sentences = needs_of(analysis)[:CLASSIFIED_SENTENCES]
     if not sentences:
         return
-    first = sentences[0].turn
-    for option, per_sentence in choice.likeness(analysis, field, sentences).items():
-        for sentence, likeness in zip(sentences, per_sentence, strict=True):
-            if likeness > LIKENESS_FLOOR:
-                weight = LIKENESS_WEIGHT * (likeness - LIKENESS_FLOOR) * (1.0 if sentence.turn == first else 0.6)
-                tallies[option].add(weight / len(sentences) ** 0.5, Ground.of(sentence))
+    model = classifier("reason")
+    turns = list(dict.fromkeys(s.turn for s in sorted(sentences, key=lambda s: s.index)))
+    for rank, (sentence, told) in enumerate(
+        zip(sentences, model.probabilities(reason_features(analysis.vectors(sentences))), strict=True)
+    ):
+        position = DECAY ** turns.index(sentence.turn) * (1.0 if rank == 0 else 0.6)
+        for reason, share in zip(model.labels, told, strict=True):
+            if reason in options and share > LEAST_SHARE:
+                tallies[reason].add(CLASSIFIED_WEIGHT * float(share) * position, Ground.of(sentence))
 
 
 def _prefer_the_specific(tallies: dict[str, _Tally]) -> None:
