@@ -1,0 +1,1 @@
+"""Masking of personal data in turns. `redactor.PatternAndNameRedactor` is the way in."""
