@@ -60,9 +60,8 @@ def _build(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     for name in ("HTTPValidationError", "ValidationError"):
         schemas.pop(name, None)
     bodies = _bodies(routes)
-    references, definitions = models_json_schema(
-        [(model, "validation") for model in (*(body.model for body in bodies.values()), Problem)], ref_template=_REF
-    )
+    models: list[type[BaseModel]] = [Problem, *(body.model for body in bodies.values())]
+    references, definitions = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas.update(definitions["$defs"])
     components["securitySchemes"] = {
         "apiKey": {"type": "http", "scheme": "bearer", "description": "An API key: Authorization: Bearer parley_…"}
@@ -74,7 +73,9 @@ def _build(app: FastAPI, routes: list[APIRoute]) -> dict[str, Any]:
     return schema
 
 
-def _complete(operation: dict[str, Any], route: APIRoute, bodies: dict[str, JsonBody[BaseModel]], references: Any) -> None:
+def _complete(
+    operation: dict[str, Any], route: APIRoute, bodies: dict[str, JsonBody[BaseModel]], references: Any
+) -> None:
     requirement = next(_found(route.dependant, (Require, RequirePlatform)), None)
     signed = operation.pop("x-token", False)
     if requirement is not None or signed:
