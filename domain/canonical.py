@@ -68,7 +68,7 @@ def _messages(messages: Sequence[MessageIn], roles: Mapping[str, str]) -> list[o
     """
     seen: set[tuple[str, str, str]] = set()
     rows: list[tuple[str | None, object]] = []
-    for message in messages:
+    for position, message in enumerate(messages):
         text = clean_text(message.text)
         subject = clean_text(message.subject or "")
         if not text and not subject:
@@ -78,7 +78,7 @@ def _messages(messages: Sequence[MessageIn], roles: Mapping[str, str]) -> list[o
             if same in seen:
                 continue
             seen.add(same)
-        stamp = canonical_stamp(message.at)
+        stamp = canonical_stamp(message.at, field=f"messages[{position}].at")
         rows.append((stamp, [roles.get(message.author, ""), message.author, stamp, text, subject]))
     stamps = [stamp for stamp, _ in rows if stamp is not None]
     with_offset = sum(1 for stamp in stamps if stamp.endswith("Z"))

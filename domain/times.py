@@ -88,17 +88,17 @@ def read_stamp(stamp: str | None, context: StampContext, *, field: str = "at") -
     return Stamp(at, offset, tuple(notes))
 
 
-def canonical_stamp(stamp: str | None) -> str | None:
+def canonical_stamp(stamp: str | None, *, field: str = "at") -> str | None:
     """One text for equal stamps, whatever their format. A stamp without offset keeps lacking one (`…` ends without Z).
 
-    Raises InvalidInput when the text is no ISO 8601 date.
+    Raises InvalidInput naming `field` when the text is no ISO 8601 date.
     """
     if stamp is None:
         return None
-    moment, _ = _parse(stamp, "at")
+    moment, _ = _parse(stamp, field)
     if moment.tzinfo is None:
         return moment.isoformat()
-    return _to_utc(moment, "at").isoformat().replace("+00:00", "Z")
+    return _to_utc(moment, field).isoformat().replace("+00:00", "Z")
 
 
 def is_zone(name: str) -> bool:
