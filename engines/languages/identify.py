@@ -20,6 +20,10 @@ MIN_LETTERS = 8
 MAX_CHARACTERS = 4_000
 """More text makes no better guess."""
 
+FEW_LANGUAGES = 6
+"""Up to here the larger models are loaded (about 20 MB a language); for all languages the small ones do: a quarter of a
+second and 90 MB instead of 7 s and 730 MB, with the same answers on whole sentences."""
+
 _WIDE = ("\u3040", "\u9fff"), ("\uac00", "\ud7af")
 
 
@@ -66,4 +70,5 @@ def _tag(language: Language) -> str:
 
 @lru_cache(maxsize=32)
 def _detector(languages: frozenset[Language]) -> LanguageDetector:
-    return LanguageDetectorBuilder.from_languages(*languages).build()
+    builder = LanguageDetectorBuilder.from_languages(*languages)
+    return (builder.with_low_accuracy_mode() if len(languages) > FEW_LANGUAGES else builder).build()
