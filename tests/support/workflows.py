@@ -57,7 +57,11 @@ Act = Callable[[Any], Awaitable[Any]] | Exception | Any
 async def connect(address: str, namespace: str, *, keys: KeyRing = TEST_KEYS, lazy: bool = False) -> Client:
     """A client as the product's, with strict imports in the sandbox."""
     return await Client.connect(
-        address, namespace=namespace, plugins=[parley_plugin(keys, strict_imports=True)], lazy=lazy
+        address,
+        namespace=namespace,
+        plugins=[parley_plugin(keys, strict_imports=True)],
+        identity="test",
+        lazy=lazy,
     )
 
 

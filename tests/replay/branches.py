@@ -1,0 +1,169 @@
+"""Every branch of every workflow, as scripts that lead there: what is recorded, and what must have been recorded."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from temporalio.client import WorkflowFailureError, WorkflowHandle
+
+from domain.contracts import (
+    RECONCILE_WORKFLOW,
+    IngestResult,
+    NormalizeResult,
+    PersistResult,
+    PlanResult,
+    ReconcileRequest,
+)
+from domain.conversation import Channel, Stage, Status
+from domain.errors import (
+    ContentMissing,
+    EngineQuotaExhausted,
+    EngineRejected,
+    Superseded,
+    Unavailable,
+    UndecodableContent,
+)
+from tests.support.workflows import BOUND, World, hang, until
+
+Handle = WorkflowHandle[Any, Any]
+Drive = Callable[[World], Awaitable[Handle]]
+Prepare = Callable[[World], None]
+
+
+@dataclass(frozen=True)
+class Branch:
+    """`prepare` writes the script, `drive` starts the run and leads it to its end."""
+
+    name: str
+    prepare: Prepare
+    drive: Drive
+
+
+async def chat(world: World) -> Handle:
+    return await _ended(await world.start())
+
+
+async def call(world: World) -> Handle:
+    return await _ended(await world.start(channel=Channel.CALL))
+
+
+def entry_at(stage: Stage) -> Drive:
+    async def drive(world: World) -> Handle:
+        handle = await world.start(channel=Channel.CALL, enter_at=stage, entry=2, transcription=world.script.kind)
+        return await _ended(handle)
+
+    return drive
+
+
+def cancelled_in(stage: str, times: int) -> Drive:
+    async def drive(world: World) -> Handle:
+        handle = await world.start()
+        await until(lambda: world.script.called().count(stage) == times, f"{stage} runs")
+        await handle.cancel()
+        return await _ended(handle)
+
+    return drive
+
+
+async def reconcile(world: World) -> Handle:
+    handle = await world.client.start_workflow(
+        RECONCILE_WORKFLOW, ReconcileRequest(), id=f"reconcile/{world.queue}", task_queue=world.queue
+    )
+    return await _ended(handle)
+
+
+async def _ended(handle: Handle) -> Handle:
+    with contextlib.suppress(WorkflowFailureError):
+        await asyncio.wait_for(handle.result(), BOUND)
+    return handle
+
+
+def nothing_special(_: World) -> None:
+    """All stages answer at once."""
+
+
+def a_call(world: World) -> None:
+    world.script.answers["ingest"] = IngestResult(transcription=world.script.kind)
+
+
+def not_settled(world: World) -> None:
+    world.script.answers["normalize"] = NormalizeResult(turns=2, settled=False)
+
+
+def nothing_to_analyse(world: World) -> None:
+    world.script.answers["plan"] = PlanResult(skipped=6)
+
+
+def two_engines(world: World) -> None:
+    world.script.answers["plan"] = PlanResult(batches=(world.script.batch("one"), world.script.batch("two")))
+
+
+def one_of_two(error: Exception) -> Prepare:
+    def prepare(world: World) -> None:
+        two_engines(world)
+        world.script.on("analyze", error)
+        world.script.answers["persist"] = PersistResult(status=Status.COMPLETED_WITH_GAPS, values=3)
+
+    return prepare
+
+
+def failing(stage: str, error: Exception, times: int = 1) -> Prepare:
+    def prepare(world: World) -> None:
+        world.script.on(stage, *[error] * times)
+
+    return prepare
+
+
+def hanging(stage: str, engines: bool = False) -> Prepare:
+    def prepare(world: World) -> None:
+        if engines:
+            two_engines(world)
+        world.script.on(stage, hang, hang)
+
+    return prepare
+
+
+def overtaken_at_persist(world: World) -> None:
+    world.script.answers["persist"] = PersistResult(status=Status.PROCESSING, superseded=True)
+
+
+def overtaken_at_conclude(world: World) -> None:
+    world.script.on("ingest", ContentMissing("gone")).on("conclude", Superseded("a newer entry"))
+
+
+def never_concluded(world: World) -> None:
+    world.script.on("ingest", ContentMissing("gone")).on("conclude", *[Unavailable("no database")] * 3)
+
+
+AWAY = Unavailable("the database does not answer")
+NEWER = Superseded("a newer revision")
+
+BRANCHES = (
+    Branch("chat", nothing_special, chat),
+    Branch("call", a_call, call),
+    Branch("entry-at-transcribe", nothing_special, entry_at(Stage.TRANSCRIBE)),
+    Branch("entry-at-normalize", nothing_special, entry_at(Stage.NORMALIZE)),
+    Branch("entry-at-plan", nothing_special, entry_at(Stage.PLAN)),
+    Branch("nothing-to-analyse", nothing_to_analyse, chat),
+    Branch("two-engines", two_engines, chat),
+    Branch("two-engines-one-fails", one_of_two(EngineRejected("refused")), chat),
+    Branch("two-engines-one-waits", one_of_two(EngineQuotaExhausted("used up")), chat),
+    Branch("retried", failing("normalize", AWAY), chat),
+    Branch("plan-retried", failing("plan", AWAY), chat),
+    Branch("plan-remote", failing("plan", AWAY, 3), chat),
+    Branch("plan-refused", failing("plan", ContentMissing("gone")), chat),
+    Branch("settling", not_settled, chat),
+    Branch("parked", failing("ingest", UndecodableContent("no audio")), chat),
+    Branch("dead-letter", failing("ingest", AWAY, 3), chat),
+    Branch("superseded", failing("normalize", NEWER), chat),
+    Branch("superseded-at-plan", failing("plan", NEWER), chat),
+    Branch("superseded-at-analyze", failing("analyze", NEWER), chat),
+    Branch("superseded-at-persist", overtaken_at_persist, chat),
+    Branch("superseded-at-conclude", overtaken_at_conclude, chat),
+    Branch("not-concluded", never_concluded, chat),
+    Branch("cancelled", hanging("normalize"), cancelled_in("normalize", 1)),
+    Branch("cancelled-among-engines", hanging("analyze", engines=True), cancelled_in("analyze", 2)),
+    Branch("reconcile", nothing_special, reconcile),
+)
