@@ -1,12 +1,24 @@
-"""Pools of asyncpg connections: codecs, timeouts, no needless round trips."""
+"""Pools of asyncpg connections and transactions on them: codecs, timeouts, no needless round trips."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 from pydantic_core import from_json, to_json
 
+from domain.errors import Unavailable
+from storage.postgres.errors import DRIVER_ERRORS, ConnectionLost, StorageDefect, domain_errors
+from storage.postgres.session import Session
+
 if TYPE_CHECKING:
+    from asyncpg.pool import PoolConnectionProxy
+    from asyncpg.transaction import Transaction
+
     from storage.postgres.session import AnyConnection
+
+ACQUIRE_SECONDS = 10.0
+"""How long to wait for a free connection before saying that the database is not available."""
 
 _JSONB_VERSION = b"\x01"
 
@@ -35,6 +47,59 @@ async def open_pool(
             "jit": "off",
         },
     )
+
+
+@asynccontextmanager
+async def transaction(pool: "asyncpg.Pool[asyncpg.Record]") -> AsyncIterator[Session]:
+    """One transaction: leaving the block commits, an exception rolls back. Raises Unavailable, StorageDefect."""
+    connection, begun = await _begin(pool)
+    session = Session(connection)
+    try:
+        yield session
+        if session.failed:
+            raise StorageDefect("an error of this transaction was swallowed; nothing of it was kept")
+        with domain_errors():
+            await begun.commit()
+    except ConnectionLost:
+        _discard(connection)
+        raise
+    except BaseException:
+        # What went wrong is the error to tell: when the connection breaks now, the server rolls back.
+        with suppress(*DRIVER_ERRORS):
+            await begun.rollback()
+        raise
+    finally:
+        await _give_back(pool, connection)
+
+
+async def _begin(pool: "asyncpg.Pool[asyncpg.Record]") -> "tuple[PoolConnectionProxy[asyncpg.Record], Transaction]":
+    """A connection with a transaction begun. What broke while it was idle (Postgres was restarted) is replaced:
+    nothing has happened on it yet."""
+    for _ in range(pool.get_max_size()):
+        with domain_errors():
+            connection = await pool.acquire(timeout=ACQUIRE_SECONDS)
+        begun = connection.transaction()
+        try:
+            with domain_errors():
+                await begun.start()
+        except BaseException as error:
+            _discard(connection)
+            await _give_back(pool, connection)
+            if not isinstance(error, ConnectionLost):
+                raise
+        else:
+            return connection, begun
+    raise Unavailable("no connection to the database can be had")
+
+
+def _discard(connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    with suppress(asyncpg.InterfaceError):  # asyncpg has noticed by itself
+        connection.terminate()
+
+
+async def _give_back(pool: "asyncpg.Pool[asyncpg.Record]", connection: "PoolConnectionProxy[asyncpg.Record]") -> None:
+    with suppress(*DRIVER_ERRORS):  # the connection is closed then, and the outcome is known already
+        await pool.release(connection)
 
 
 async def prepare(connection: "AnyConnection") -> None:

@@ -1,19 +1,17 @@
 """The database: two pools, and `tenant_tx`, the one function that sets a tenant."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
-
-import asyncpg
 
 from domain.errors import NotFound
 from domain.ids import is_tenant_id
 from storage.postgres.audit import PostgresAudit
 from storage.postgres.catalog import PostgresCatalog
-from storage.postgres.connections import open_pool
+from storage.postgres.connections import open_pool, transaction
 from storage.postgres.conversations import PostgresConversations
 from storage.postgres.dead_letters import PostgresDeadLetters
-from storage.postgres.errors import StorageDefect, domain_errors
+from storage.postgres.errors import domain_errors
 from storage.postgres.idempotency import PostgresIdempotency
 from storage.postgres.ledger import PostgresLedger
 from storage.postgres.outbox import PostgresOutbox
@@ -41,13 +39,6 @@ from storage.protocols import (
 
 if TYPE_CHECKING:
     from asyncpg import Pool, Record
-    from asyncpg.transaction import Transaction
-
-ACQUIRE_SECONDS = 10.0
-"""How long to wait for a free connection before saying that the database is not available."""
-
-
-_BROKEN = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
 
 
 class PostgresTenantTx:
@@ -122,9 +113,8 @@ class PostgresDatabase:
 
     async def ping(self) -> None:
         """Raises Unavailable."""
-        with domain_errors():
-            async with self._app.acquire(timeout=ACQUIRE_SECONDS) as connection:
-                await connection.execute("select 1")
+        async with transaction(self._app) as session:
+            await session.value("select 1")
 
     @asynccontextmanager
     async def tenant_tx(self, tenant_id: str) -> AsyncIterator[PostgresTenantTx]:
@@ -134,31 +124,8 @@ class PostgresDatabase:
         """
         if not is_tenant_id(tenant_id):
             raise NotFound("no such tenant")
-        with domain_errors():
-            connection = await self._app.acquire(timeout=ACQUIRE_SECONDS)
-        try:
-            transaction = connection.transaction()
-            with domain_errors():
-                await transaction.start()
-            try:
-                session = Session(connection)
-                row = await session.row("select * from open_tenant($1)", tenant_id)
-                if row is None:
-                    raise NotFound("no such tenant")
-                yield PostgresTenantTx(session, to_tenant(row))
-                if session.failed:
-                    raise StorageDefect("an error of this transaction was swallowed; nothing of it was kept")
-            except BaseException:
-                await _roll_back(transaction)
-                raise
-            with domain_errors():
-                await transaction.commit()
-        finally:
-            with suppress(*_BROKEN):  # the connection was closed then, and the outcome is known already
-                await self._app.release(connection)
-
-
-async def _roll_back(transaction: "Transaction") -> None:
-    """What went wrong before is the error to tell: a connection that breaks now is rolled back by the server."""
-    with suppress(*_BROKEN):
-        await transaction.rollback()
+        async with transaction(self._app) as session:
+            row = await session.row("select * from open_tenant($1)", tenant_id)
+            if row is None:
+                raise NotFound("no such tenant")
+            yield PostgresTenantTx(session, to_tenant(row))

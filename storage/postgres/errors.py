@@ -19,9 +19,18 @@ class StorageDefect(ParleyError):
     title = "A statement failed in the database"
 
 
-_AWAY = (
+class ConnectionLost(Unavailable):
+    """The connection broke; another one may work."""
+
+
+_LOST = (
     pg.PostgresConnectionError,
-    pg.OperatorInterventionError,  # shutdown, start-up, statement timeout
+    pg.AdminShutdownError,
+    pg.CrashShutdownError,
+    asyncpg.InternalClientError,  # what was read at the end of a connection that broke while idle
+)
+_AWAY = (
+    pg.OperatorInterventionError,  # start-up, statement timeout
     pg.InsufficientResourcesError,  # disk, memory, connections
     pg.TransactionRollbackError,  # serialization failure, deadlock
     pg.LockNotAvailableError,
@@ -29,6 +38,9 @@ _AWAY = (
     pg.InvalidAuthorizationSpecificationError,
     pg.InvalidCatalogNameError,
 )
+DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError)
+"""Everything asyncpg raises."""
+
 _TEXT = (pg.CharacterNotInRepertoireError, pg.UntranslatableCharacterError)
 
 
@@ -39,12 +51,12 @@ def domain_errors() -> Iterator[None]:
         yield
     except ParleyError:
         raise
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError) as error:
+    except DRIVER_ERRORS as error:
         # The frames stay, so that the log shows the statement; the message of Postgres does not.
         raise _translated(error).with_traceback(error.__traceback__) from None
 
 
-def _translated(error: Exception) -> ParleyError:  # noqa: PLR0911 - a table
+def _translated(error: Exception) -> ParleyError:  # noqa: PLR0911, PLR0912 - a table
     match error:
         case OSError() | TimeoutError():
             return Unavailable("the database does not answer")
@@ -60,6 +72,8 @@ def _translated(error: Exception) -> ParleyError:  # noqa: PLR0911 - a table
             return NotFound("no such id")
         case _ if isinstance(error, _TEXT):
             return InvalidInput("a text holds a character that cannot be stored (such as NUL)")
+        case _ if isinstance(error, _LOST):
+            return ConnectionLost("the connection to the database was lost")
         case _ if isinstance(error, _AWAY):
             return Unavailable("the database is not available")
         case pg.DataError():
@@ -69,4 +83,4 @@ def _translated(error: Exception) -> ParleyError:  # noqa: PLR0911 - a table
         case asyncpg.InterfaceError() if "another operation" in str(error):
             return StorageDefect("two statements at once in one transaction")
         case _:  # the connection broke under a statement, or the pool is closing
-            return Unavailable("the connection to the database was lost")
+            return ConnectionLost("the connection to the database was lost")

@@ -10,7 +10,7 @@ from domain.contracts import RunRef
 from domain.ids import new_id, new_tenant_id
 from domain.tenants import NewPartner, NewTenant
 from storage.api_keys import api_key_hash, new_api_key
-from storage.postgres.errors import domain_errors
+from storage.postgres.connections import transaction
 from storage.postgres.tenants import to_tenant
 from storage.protocols import ApiKeyRecord, DirtyConversation, NewApiKey, Partner, Tenant
 
@@ -115,11 +115,9 @@ class PostgresPlatform:
         return int(await self._value("select platform_forget_idempotency_keys($1)", limit))
 
     async def _rows(self, sql: str, *args: object) -> "Sequence[Record]":
-        with domain_errors():
-            async with self._pool.acquire() as connection:
-                return await connection.fetch(sql, *args)
+        async with transaction(self._pool) as session:
+            return await session.rows(sql, *args)
 
     async def _value(self, sql: str, *args: object) -> Any:
-        with domain_errors():
-            async with self._pool.acquire() as connection:
-                return await connection.fetchval(sql, *args)
+        async with transaction(self._pool) as session:
+            return await session.value(sql, *args)
