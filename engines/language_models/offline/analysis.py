@@ -143,6 +143,8 @@ class Analysis:
                 continue
             if context.is_reported(sentence, folded, event.start, self.lexicon, state=False):
                 continue
+            if self.lexicon.context.reported_promise.search(folded[sentence.start : event.start]):
+                continue
             yield event
 
     def is_small_talk(self, sentence: Sentence) -> bool:

@@ -15,13 +15,16 @@ HYPOTHESIS_REACH = 7
 SHORT_REMARK_WORDS = 6
 """A remark of bare praise ("Great. Just great.") is no longer than this."""
 
-_CLAUSE_BORDER = re.compile(r"[,;:.!?()\"]|\b(?:but|although|though|however|pero|aunque|aber|obwohl)\b")
+_CLAUSE_BORDER = re.compile(r"[,;:.!?()\"]|\b(?:(?<!anything )(?<!nothing )but|although|though|however|pero|aunque|aber|obwohl)\b")
 _SUBJECT_BORDER = re.compile(
     r"[;:.!?()]|\b(?:but|and|so|because|while|pero|y|aber|und|weil)\s+(?=i\b|i'|we\b|my\b|yo\b|me\b|ich\b|wir\b|mir\b)|,\s*(?=i\b|i'|we\b|yo\b|ich\b|wir\b)"
 )
 _SAYING = re.compile(
     r"\b(?:said|says|told|tells|reckons?|thinks?|thought|found|had|has|loves?|hates?|swears?|wrote|writes|say|claims?|got|dice|dijo|tuvo|sagt|sagte|meint|hatte)\b"
 )
+_DIMINISHED = re.compile(r"\b(?:a bit|a little|bit of an?|slightly|somewhat|mildly|a tad|kind of|sort of|etwas|ein bisschen|un poco)\s+(?:of an? )?(?:\w+\s+)?$")
+_PRONOUNS = frozenset({"he", "she", "they", "er", "él", "ella", "ellos"})
+_BITTER_TURN = re.compile(r"\W{0,3}(?:that|how|to|so|another|only|just|until|when|,|\d|the way|being)\b|\s*[,:-]\s*(?:\w+\s+){0,4}?(?:again|later|late|another|third|second|still|nobody|no one)\b")
 _CONTRAST = re.compile(
     r"\b(?:but|despite|even though|although|though|however|pero|aunque|aber|trotzdem|obwohl|trotz)\b"
 )
@@ -133,11 +136,18 @@ def is_reported(sentence: Sentence, folded: str, start: int, lexicon: Lexicon, *
         return False
     other = others[-1]
     between = before[other.end() :]
-    if _SAYING.search(between) and other[0] not in ("he", "she", "they"):
+    named = other[0] not in _PRONOUNS or _has_antecedent(sentence, folded, start, lexicon)
+    if _SAYING.search(between) and named:
         return True
     if lexicon.context.own_person.search(between):
         return False
-    return state or other[0] not in ("he", "she", "they")
+    return state or named
+
+
+def _has_antecedent(sentence: Sentence, folded: str, start: int, lexicon: Lexicon) -> bool:
+    """Whether "he" or "she" is a person named before who has nothing to do with the company ("my neighbour")."""
+    before = folded[max(0, sentence.start - 200) : start]
+    return any(m[0] not in _PRONOUNS for m in lexicon.context.other_person.find(before))
 
 
 def _is_reported(sentence: Sentence, folded: str, start: int, end: int, cue: CueSet, lexicon: Lexicon) -> bool:
@@ -159,6 +169,8 @@ def _in_mood(sentence: Sentence, folded: str, lexicon: Lexicon, start: int, end:
     own_negation = lexicon.context.negation.search(folded[start:end]) is not None
     if not own_negation and is_negated(sentence, folded, start, lexicon):
         return -min(2.0, strength) if positive and strength > 1 else (-1.0 if positive else 0.0)
+    if not positive and _DIMINISHED.search(folded[sentence.start : start]):
+        strength /= 2
     if positive and sentence.question:
         return 0.0
     if is_hypothetical(sentence, folded, start, lexicon):
@@ -207,10 +219,7 @@ def _turns_bitter(
         or is_hypothetical(sentence, folded, start, lexicon)
     ):
         return False
-    after_it = folded[end : sentence.end]
-    if re.match(r"[\s,.!:-]*(?:that|how|to|so|another|only|just|until|when|\d|the)?\b", after_it) and _grievance(
-        folded, lexicon, end, sentence.end
-    ):
+    if _BITTER_TURN.match(folded, end) and _grievance(folded, lexicon, end, sentence.end):
         return not _denied_grievance(folded, lexicon, end, sentence.end)
     if sentence.word_count > SHORT_REMARK_WORDS:
         return False

@@ -21,6 +21,7 @@ MIN_ENDING_TURNS = 2
 CLEAR = 1.5
 CLASSIFIED_AT_START, CLASSIFIED_AT_END = 6, 9
 """So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
+MIN_SHOUTED_WORDS = 3
 SURE, VERY_SURE = 0.72, 0.88
 """From this strength on a feeling is more than a colouring of words."""
 
@@ -66,7 +67,8 @@ def mood_of(analysis: Analysis) -> Mood:
 def _mood(analysis: Analysis) -> Mood:
     assert analysis.lexicon is not None
     outcome = analysis.lexicon.outcome
-    feelings = tuple(_with_the_classifier(analysis, [_softened(f) for f in analysis.feelings]))
+    feelings = _with_the_classifier(analysis, [_softened(f) for f in analysis.feelings])
+    feelings = tuple(_contagious_irony(analysis, _with_shouting(analysis, feelings)))
     turns = analysis.customer_turns
     first_of_ending = turns[-max(MIN_ENDING_TURNS, math.ceil(len(turns) * ENDING_SHARE)) :][0] if turns else 0
     ending = tuple(f for f in feelings if f.sentence.turn >= first_of_ending)
@@ -128,6 +130,47 @@ def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeli
                 strength = sign * (2.0 if share > VERY_SURE else 1.5)
                 kept.append(Feeling(sentence, sentence.start, sentence.end, strength))
     return sorted(kept, key=lambda f: (f.sentence.index, f.start))
+
+
+def _with_shouting(analysis: Analysis, found: list[Feeling]) -> list[Feeling]:
+    """Capitals raise the voice: SHOUTED words count more, and shouting alone is no calm question. So is "??"."""
+    felt = {f.sentence.index for f in found}
+    louder = [
+        replace(f, strength=f.strength - 1.0) if f.strength < 0 and _is_shouted(f.sentence) else f for f in found
+    ]
+    for sentence in analysis.customer:
+        if sentence.index in felt:
+            continue
+        if _is_shouted(sentence):
+            louder.append(Feeling(sentence, sentence.start, sentence.end, -2.0))
+        elif re.search(r"\?\?|\?!|!\?", analysis.folded[sentence.turn][sentence.start : sentence.end + 1]):
+            louder.append(Feeling(sentence, sentence.start, sentence.end, -1.0))
+    return sorted(louder, key=lambda f: (f.sentence.index, f.start))
+
+
+def _is_shouted(sentence: Sentence) -> bool:
+    letters = [c for c in re.sub(r"\[[a-z_]+\]", "", sentence.text) if c.isalpha()]
+    return sentence.word_count >= MIN_SHOUTED_WORDS and len(letters) >= 12 and all(c.isupper() for c in letters)
+
+
+def _contagious_irony(analysis: Analysis, found: list[Feeling]) -> list[Feeling]:
+    """Who is sarcastic once means the next compliment no better, unless they thank or the matter is solved."""
+    assert analysis.lexicon is not None
+    first = next((f.sentence.index for f in found if f.sarcastic), None)
+    if first is None:
+        return found
+    lexicon = analysis.lexicon
+    turned = []
+    for feeling in found:
+        sincere = (
+            feeling.strength <= 1
+            or feeling.sentence.index < first - 2
+            or lexicon.feelings.gratitude.search(feeling.sentence.folded)
+            or lexicon.outcome.resolved.search(feeling.sentence.folded)
+            or re.search(r"\b(?:thanks?|thank you|you've been|you were)\b", feeling.sentence.folded)
+        )
+        turned.append(feeling if sincere else replace(feeling, strength=-2.0, sarcastic=True))
+    return turned
 
 
 def _read_by_the_classifier(analysis: Analysis) -> list[Sentence]:
