@@ -35,6 +35,9 @@ _FEWEST_DIGITS = {
 _FEWEST_UNLINKED = 6
 """Digits a number needs to be governed by a keyword that other words stand in between."""
 
+_FEWEST_IN_LONG_ANSWER = 4
+_SHORT_ANSWER_WORDS = 5
+
 _UNTOLD_DIGITS = 8
 """A number this long that nothing explains is masked: better a lost number than a leaked one."""
 
@@ -164,8 +167,11 @@ def _told(case: _Case) -> Verdict:
         return KEEP
     if _is_year(case):
         return None
+    fewest = 0 if case.governing.linked else _FEWEST_UNLINKED
+    if not case.governing.named and len(case.heard.turn.text.split()) > _SHORT_ANSWER_WORDS:
+        fewest = max(fewest, _FEWEST_IN_LONG_ANSWER)
     for topic in topics_by_weight(topics):
-        if len(digits) >= max(_FEWEST_DIGITS[topic], 0 if case.governing.linked else _FEWEST_UNLINKED):
+        if len(digits) >= max(_FEWEST_DIGITS[topic], fewest):
             return MaskKind.ID_NUMBER if topic in (Topic.EMAIL, Topic.NAME) else KIND_OF_TOPIC[topic]
     return None
 

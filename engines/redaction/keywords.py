@@ -51,7 +51,8 @@ KEYWORDS: dict[Topic, str] = {
         r"|question (?:de sécurité|secrète)"
     ),
     Topic.CODE: (
-        r"\bpin\b|pin code|\bpu[ck]\b(?: code)?|\bpac\b(?: code)?|porting code|cvv2?\b|cvc2?\b|\bcsc\b|security code|three digits? (?:on|at) the back"
+        r"\bpin\b|pin code|\bpu[ck]\b(?: code)?|\bpac\b(?: code)?|porting code"
+        r"|cvv2?\b|cvc2?\b|\bcsc\b|security code|three digits? (?:on|at) the back"
         r"|digits on the back|(?:one.?time|verification|authenti[cs]ation|access|sms|text) (?:pass)?code"
         r"|\botp\b|one.?time (?:password|pin)|geheimzahl|prüfziffer|código de (?:seguridad|verificación)"
         r"|code (?:de sécurité|secret|pin)|codice (?:pin|di sicurezza)"
@@ -99,7 +100,7 @@ KEYWORDS: dict[Topic, str] = {
         r"|numero (?:di )?(?:conto|cliente)|número da conta|rekeningnummer|klantnummer|numer (?:konta|klienta)"
     ),
     Topic.POSTCODE: (
-        r"\bzip\b(?: ?code)?|post\s?code|postal code|postleitzahl|\bplz\b|código postal|code postal|\bcap\b"
+        r"zip ?code|\bzip\b|post\s?code|postal code|postleitzahl|\bplz\b|código postal|code postal|\bcap\b"
     ),
     Topic.ADDRESS: (
         r"(?<!e-mail )(?<!email )(?<!mail )(?<!ip )(?<!web )(?<!mac )address(?! (?:this|the issue|your concern))"

@@ -32,7 +32,9 @@ _CLOSING = (
 )
 _CUE = (
     r"(?i:i['’]m|i am|this is|it'?s|speaking (?:with|to)|talking (?:with|to)|chatting (?:with|to)|spoke (?:with|to)"
-    r"|talked (?:with|to)|speak (?:with|to)|ask for|call me|named|called|in the name of|on behalf of|attn:?|c/o"
+    r"|talked (?:with|to)|speak (?:with|to)|ask for|call me|named"
+    r"|(?:man|woman|guy|lady|somebody|someone|agent|person|rep) called"
+    r"|in the name of|on behalf of|attn:?|c/o"
     r"|mein name ist|ich heiße|hier ist|hier spricht|me llamo|soy|je suis|ik ben|sono|jag är)"
 )
 _NAME_IS = (
@@ -59,9 +61,16 @@ CASED = (
 SAID = (
     re.compile(rf"\b(?:{_NAME_IS})\s*,?\s*(?:is\s)?(?:uh|um)?,?\s*{_ANY_NAME}", re.IGNORECASE),
     re.compile(rf"\bthis is {_ANY_NAME}(?=\s(?:speaking|from|with|calling|at|on|in|here|again)\b)", re.IGNORECASE),
+    re.compile(rf"\bname {_ANY_NAME}(?=\s(?:and|account|booking|confirmation)\b|[,.]|$)", re.IGNORECASE),
     re.compile(rf"\b(?:you'?re|you are|am i) (?:speaking|talking|chatting) (?:with|to) {_ANY_NAME}", re.IGNORECASE),
 )
 """Strong enough to believe without capital letters, as recognisers and hurried people write."""
+
+INTRODUCED = re.compile(
+    rf"(?:^|\b(?:hi|hello|hey),? )(?:i am|i['’]?m) (?P<name>{WORD} {WORD})(?=$|[.,!]| and\b| from\b| calling\b)",
+    re.IGNORECASE,
+)
+"""`i am james william`: two words that are nothing else."""
 
 EAST_ASIAN = re.compile(
     r"(?:我叫|我是|我姓|私は|わたしは|제 이름은|저는)\s?"

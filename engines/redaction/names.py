@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import takewhile
 
 from domain.turns import MaskKind
-from engines.redaction.keywords import Topic
-from engines.redaction.name_patterns import CASED, EAST_ASIAN, LEAD_IN, SAID, SET_OFF, SPELLED, WORD
+from engines.redaction.keywords import NO_NAME, Topic
+from engines.redaction.name_patterns import CASED, EAST_ASIAN, INTRODUCED, LEAD_IN, SAID, SET_OFF, SPELLED, WORD
 from engines.redaction.spans import Span
 from engines.redaction.topics import Heard
 from engines.redaction.words import (
@@ -20,13 +21,27 @@ from engines.redaction.words import (
 _NAME_WORD = re.compile(WORD)
 _COMPANY_AFTER = re.compile(r"\s?(?:&|\w+\.(?:com|net|org))|\sand\s[A-Z]\w+,")
 _MOST_NAME_WORDS = 4
+_SHORT_NAME_WORDS = 2
+"""An answer of two words is a name although one of them is an ordinary word too (`david slow`)."""
+
+_NEVER_IN_NAME = frozenset(
+    """
+    a an and are as at be but by can for from had has have he her his how i if in is it its my no not of on or our she
+    so that the their they this to was we were what when where which who why will with would you your please just
+    """.split()  # noqa: SIM905
+)
 
 
 def said_names(heard: Heard) -> list[Span]:
     """Names that a turn says are names (`my name is …`, `Ms …`), or gives as the answer to the question for one."""
     text = heard.turn.text
     spans = [span for found in _matches(CASED, text) if (span := _person(found, cased=True))]
-    spans += [span for found in _matches(SAID, text) if (span := _person(found, cased=False))]
+    spans += [span for found in _matches(SAID, text) if not _of_thing(found) and (span := _person(found, cased=False))]
+    spans += [
+        Span(*found.span("name"), MaskKind.NAME)
+        for found in INTRODUCED.finditer(text)
+        if not any(is_common(word) or word.lower().endswith(_NO_NAME_ENDINGS) for word in found["name"].split())
+    ]
     spans += [Span(*found.span("name"), MaskKind.NAME) for found in EAST_ASIAN.finditer(text)]
     asked = Topic.NAME in heard.asked
     if asked or any(m.topic is Topic.NAME for m in heard.mentions):
@@ -34,6 +49,17 @@ def said_names(heard: Heard) -> list[Span]:
     if asked:
         spans += _answer(text)
     return spans
+
+
+_NO_NAME_ENDINGS = ("ing", "ed", "ly", "ful", "ous", "able", "ible", "less", "ish", "ive", "ic")
+
+
+def _of_thing(found: re.Match[str]) -> bool:
+    """`city name is …`, `company name …`."""
+    return any(
+        barred.start() < found.start("name") and barred.end() > found.start()
+        for barred in NO_NAME.finditer(found.string, max(0, found.start() - 15), found.start("name"))
+    )
 
 
 def _matches(patterns: Iterable[re.Pattern[str]], text: str) -> Iterator[re.Match[str]]:
@@ -82,11 +108,11 @@ def _answer(text: str) -> Iterator[Span]:
     words: list[re.Match[str]] = []
     for word in _NAME_WORD.finditer(text, at):
         gap = text[words[-1].end() : word.start()] if words else text[at : word.start()]
-        if gap.strip(" .") or len(words) == _MOST_NAME_WORDS:
-            break
-        if not _can_be_name(word.group(), after_name=bool(words)):
+        if gap.strip(" .") or word.group().lower() in _NEVER_IN_NAME or len(words) == _MOST_NAME_WORDS:
             break
         words.append(word)
+    if len(words) > _SHORT_NAME_WORDS or all(is_common(word.group()) for word in words):
+        words = list(takewhile(lambda word: _can_be_name(word.group(), after_name=word is not words[0]), words))
     if not words or {word.group().lower() for word in words} <= ACKNOWLEDGEMENTS:
         return
     end = words[-1].end()

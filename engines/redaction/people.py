@@ -25,6 +25,11 @@ class NameDetector(Protocol):
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _CAPITALS = re.compile(r"\b[^\W\d_a-z][\w'’-]+")
+_DETERMINER = re.compile(
+    r"\b(?:a|an|the|this|that|some|any|one|two|three|another|each|every|no|decaf|large|small)\s$", re.I
+)
+"""Before a thing that the model takes for a person: `a Cortado`."""
+
 _BATCH = 64
 
 
@@ -74,6 +79,8 @@ def _person(entity: Any) -> Span | None:
     if not words or not any(word.group()[0].isupper() for word in words):
         return None
     if any(character.isdigit() for character in text[words[0].start() : words[-1].end()]):
+        return None
+    if _DETERMINER.search(text, max(0, words[0].start() - 12), words[0].start()):
         return None
     return Span(words[0].start(), words[-1].end(), MaskKind.NAME)
 

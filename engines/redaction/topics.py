@@ -66,9 +66,9 @@ _ANSWERED_ONCE = frozenset({Topic.NAME, Topic.SECRET, Topic.PASSWORD})
 class Listener:
     """Follows a conversation and knows which question each turn may answer.
 
-    A question waits for five turns of others that are more than a short remark, or until its asker asks for
-    something else. Turns of one asker in a row add up (`the order id and email` / `please`). Where speakers are not
-    told apart anybody may answer.
+    A question waits for five turns of others that are more than a short remark, until its asker asks for something
+    else, or for anything once it was answered. Turns of one asker in a row add up (`the order id and email` /
+    `please`). Where speakers are not told apart anybody may answer.
     """
 
     def __init__(self) -> None:
@@ -76,6 +76,7 @@ class Listener:
         self._asker = ""
         self._answers_left = 0
         self._unanswered = False
+        self._answered: frozenset[Topic] = frozenset()
 
     def hear(self, turn: Turn) -> Heard:
         """The next turn, with what it may answer."""
@@ -93,11 +94,16 @@ class Listener:
             self._asker = turn.participant_id
             self._answers_left = _ANSWERING_TURNS
             self._unanswered = True
+            self._answered = frozenset()
         elif self._answers_left <= 0:
             self._topics = frozenset()
+        elif turn.participant_id == self._asker and "?" in turn.text:  # on to something else
+            self._topics -= self._answered
         return Heard(turn, found, waiting)
 
     def answered(self, heard: Heard, kinds: Collection[MaskKind]) -> None:
         """Says which kinds were found in a turn: names and secrets are given once."""
         if heard.asked:
-            self._topics -= {topic for topic in _ANSWERED_ONCE if KIND_OF_TOPIC[topic] in kinds}
+            given = {topic for topic in heard.asked if KIND_OF_TOPIC.get(topic) in kinds}
+            self._answered |= given
+            self._topics -= given & _ANSWERED_ONCE

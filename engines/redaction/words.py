@@ -149,9 +149,10 @@ REFUSALS = (
 
 
 def is_common(word: str) -> bool:
-    """Whether a word is so ordinary that it is no name by itself. Case and a possessive do not matter."""
+    """Whether a word is so ordinary that it is no name by itself, or blanked out already (`XXXX`). Case and a
+    possessive do not matter."""
     plain = word.lower().replace("’", "'")
-    return plain in COMMON or plain.removesuffix("'s") in COMMON
+    return plain in COMMON or plain.removesuffix("'s") in COMMON or set(plain) == {"x"}
 
 
 def may_be_word(word: str) -> bool:
