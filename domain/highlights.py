@@ -46,11 +46,16 @@ def fragments(
     """At most `limit` fragments, each of another turn, in the order of the turns: together they show as many of the
     query's terms as can be shown.
 
-    matched_turns: where the index says words were matched. Given those, only they are looked at, and a word there also
-    counts when it is as close to a query's word as the index forgives.
+    matched_turns: some of those where the index matched words. There, a word also counts that is as close to one of the
+    query's as an index forgives, when that one is nowhere as it was written.
     """
-    looked_at = [turn for turn in turns if turn.number in matched_turns] or list(turns)
-    found = [(turn, matches) for turn in looked_at if (matches := _matches(turn, query, bool(matched_turns)))]
+    of_turn = {turn.number: (turn, _matches(turn, query)) for turn in turns}
+    missing = {*range(len(query.terms))} - {match.term for _, matches in of_turn.values() for match in matches}
+    for number in matched_turns if missing else ():
+        if number in of_turn:
+            turn, matches = of_turn[number]
+            of_turn[number] = turn, sorted([*matches, *_close(turn, query, missing)], key=_place)
+    found = [(turn, matches) for turn, matches in of_turn.values() if matches]
     chosen: list[tuple[Turn, list[_Match]]] = []
     shown: set[int] = set()
     while found and len(chosen) < limit:
@@ -62,23 +67,37 @@ def fragments(
     return tuple(_fragment(turn, matches) for turn, matches in chosen)
 
 
-def _matches(turn: Turn, query: WordQuery, forgiving: bool) -> list[_Match]:
-    if not forgiving and turn.text.isascii():
+def _matches(turn: Turn, query: WordQuery) -> list[_Match]:
+    if turn.text.isascii():
         lowered = turn.text.lower()  # most turns hold none of the words, and this tells without cutting them up
         if not any(term.words[0] in lowered for term in query.terms):
             return []
     cut = list(words(turn.text))
-    matches = []
-    for number, term in enumerate(query.terms):
-        exact = [
-            _Match(cut[at].start, cut[at + len(term.words) - 1].end, number)
-            for at in range(len(cut) - len(term.words) + 1)
-            if _is_here(cut, at, term)
-        ]
-        if not exact and forgiving and not term.is_phrase and term not in query.quoted:
-            exact = [_Match(word.start, word.end, number) for word in cut if is_close(term.words[0], word.text)]
-        matches += exact
-    return sorted(matches, key=lambda match: (match.start, match.end))
+    matches = [
+        _Match(cut[at].start, cut[at + len(term.words) - 1].end, number)
+        for number, term in enumerate(query.terms)
+        for at in range(len(cut) - len(term.words) + 1)
+        if _is_here(cut, at, term)
+    ]
+    return sorted(matches, key=_place)
+
+
+def _place(match: _Match) -> tuple[int, int]:
+    return match.start, match.end
+
+
+def _close(turn: Turn, query: WordQuery, missing: Collection[int]) -> list[_Match]:
+    forgiven = [
+        (number, query.terms[number].words[0])
+        for number in missing
+        if not query.terms[number].is_phrase and query.terms[number] not in query.quoted
+    ]
+    return [
+        _Match(word.start, word.end, number)
+        for word in words(turn.text)
+        for number, wanted in forgiven
+        if is_close(wanted, word.text)
+    ]
 
 
 def _is_here(cut: Sequence[Word], at: int, term: Term) -> bool:

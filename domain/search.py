@@ -241,7 +241,7 @@ class SearchQuery:
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A conversation found. turns: where the index says words were matched; empty when it does not say.
+    """A conversation found. turns: some of those where the index matched words; empty when it does not say.
 
     revision: whose words were searched. partial: only the first 60,000 of them.
     """

@@ -1,14 +1,14 @@
 """Search in Meilisearch. One shared index; the tenant is a filter of its own, beside whatever a caller asks."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeAlias
 
 from meilisearch import Client
 from meilisearch.models.task import TaskInfo
 
-from domain.errors import InvalidInput, NotFound
+from domain.errors import InvalidInput, NotFound, Unavailable
 from domain.filters.conditions import Holding, conditions
 from domain.filters.facts import fold
 from domain.ids import is_tenant_id
@@ -48,6 +48,8 @@ from storage.search.meilisearch_filter import (
     sort_rules,
     sorted_attribute,
 )
+
+_Body: TypeAlias = tuple[DocumentRef, dict[str, Any]]
 
 _BATCH_DOCUMENTS = 1_000
 _BATCH_BYTES = 8 * 1024 * 1024
@@ -124,12 +126,15 @@ class MeilisearchSearch:
 
     async def _put_all(self, documents: Sequence[SearchDocument], uids: Sequence[str]) -> list[Refusal]:
         newest = {document_key(d.tenant_id, d.id): d for d in documents}
-        refused: list[Refusal] = []
-        for batch in _batches(list(newest.values())):
-            refused += await self._put(batch, uids)
+        sized, refused = _sized(newest.values())
+        for batch in _batches(sized):
+            bad = await self._put(batch, uids)
+            if len(bad) == len(batch) > 1:
+                raise Unavailable("the search engine refuses every document")
+            refused += bad
         return refused
 
-    async def _put(self, batch: Sequence[tuple[DocumentRef, dict[str, Any]]], uids: Sequence[str]) -> list[Refusal]:
+    async def _put(self, batch: Sequence[_Body], uids: Sequence[str]) -> list[Refusal]:
         """One bad document fails the whole payload: a refused batch is halved until the bad ones stand alone."""
         payload = [body for _, body in batch]
 
@@ -260,16 +265,27 @@ class MeilisearchSearch:
         """Every call opens and closes its own connection."""
 
 
-def _batches(documents: Sequence[SearchDocument]) -> Iterator[list[tuple[DocumentRef, dict[str, Any]]]]:
-    batch: list[tuple[DocumentRef, dict[str, Any]]] = []
-    size = 0
+def _sized(documents: Iterable[SearchDocument]) -> tuple[list[tuple[_Body, int]], list[Refusal]]:
+    """Each document's body and its bytes; and those that are no JSON the engine could read."""
+    sized: list[tuple[_Body, int]] = []
+    refused: list[Refusal] = []
     for document in documents:
-        body = to_json(document)
-        length = len(json.dumps(body))
+        ref, body = DocumentRef(document.tenant_id, document.id), to_json(document)
+        try:
+            sized.append(((ref, body), len(json.dumps(body, ensure_ascii=False, allow_nan=False).encode())))
+        except ValueError:  # half a surrogate pair, not a number
+            refused.append(Refusal(ref, "a text or a number of it cannot be sent"))
+    return sized, refused
+
+
+def _batches(sized: Sequence[tuple[_Body, int]]) -> Iterator[list[_Body]]:
+    batch: list[_Body] = []
+    size = 0
+    for body, length in sized:
         if batch and (size + length > _BATCH_BYTES or len(batch) == _BATCH_DOCUMENTS):
             yield batch
             batch, size = [], 0
-        batch.append((DocumentRef(document.tenant_id, document.id), body))
+        batch.append(body)
         size += length
     if batch:
         yield batch
@@ -336,7 +352,8 @@ def _hit(row: Mapping[str, Any]) -> Hit:
 
 
 def _matched_turns(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """`indices` of a match say which elements of the array it is in."""
+    """`indices` of a match say which element of the array it is in; of each attribute only the last element that
+    matches is told."""
     numbers: Sequence[Sequence[int]] = row.get("turn_numbers") or ()
     matched: set[int] = set()
     for name, places in (row.get("_matchesPosition") or {}).items():

@@ -83,9 +83,9 @@ class MeilisearchClients:
             code = str(error.get("code") or task.status)
             if code == "index_not_found":
                 raise NoIndex("the search index is not there yet")
-            if error.get("type") != "invalid_request":
+            if error.get("type") not in ("invalid_request", "internal"):  # full disk, cancelled by an operator, …
                 raise Unavailable(f"the search engine could not carry out a write ({code})")
-            refused = refused or code
+            refused = refused or code  # `internal` too is what a single bad document was seen to cause
         if refused is not None:
             raise WriteRefused(refused)
 

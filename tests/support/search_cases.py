@@ -111,6 +111,15 @@ class Ground:
 
     index: SearchIndex
     tenants: tuple[str, str]
+    tenants_must_exist: bool = True
+
+    async def clear(self) -> None:
+        """Nothing of the tenants is in the index."""
+        if self.tenants_must_exist:
+            for tenant in self.tenants:
+                await self.index.delete_tenant(tenant)
+        else:
+            self.tenants = uuid4().hex, uuid4().hex
 
 
 @asynccontextmanager
@@ -197,7 +206,7 @@ async def meili_ground(server: MeiliServer) -> AsyncIterator[Ground]:
     index = MeilisearchSearch(server.url, server.key, f"test-{uuid4().hex[:12]}")
     try:
         await index.prepare()
-        yield Ground(index, (uuid4().hex, uuid4().hex))
+        yield Ground(index, (uuid4().hex, uuid4().hex), tenants_must_exist=False)
     finally:
         await index.remove()
         await index.close()
