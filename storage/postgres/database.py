@@ -1,5 +1,6 @@
 """The database: two pools, and `tenant_tx`, the one function that sets a tenant."""
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
@@ -41,6 +42,10 @@ if TYPE_CHECKING:
     from asyncpg import Pool, Record
 
 
+TENANT_FRESH_SECONDS = 2.0
+"""How long a process takes a tenant's row as read: a changed setting or state is seen everywhere after that."""
+
+
 class PostgresTenantTx:
     """See `storage.protocols.TenantTx`. `session` is for storage itself: nobody else writes SQL."""
 
@@ -67,6 +72,7 @@ class PostgresDatabase:
         self._app = app
         self._platform_pool = platform
         self._platform = PostgresPlatform(platform)
+        self._tenants: dict[str, tuple[float, Tenant]] = {}
 
     @classmethod
     async def connect(
@@ -124,8 +130,19 @@ class PostgresDatabase:
         """
         if not is_tenant_id(tenant_id):
             raise NotFound("no such tenant")
-        async with transaction(self._app) as session:
-            row = await session.row("select * from open_tenant($1)", tenant_id)
-            if row is None:
-                raise NotFound("no such tenant")
-            yield PostgresTenantTx(session, to_tenant(row))
+        # The id is 32 hex digits, and only so may it stand in the statement: with parameters it would be a round trip
+        # of its own.
+        begin = f"begin; select set_config('parley.tenant_id', '{tenant_id}', true)"
+        async with transaction(self._app, begin) as session:
+            yield PostgresTenantTx(session, await self._tenant(session, tenant_id))
+
+    async def _tenant(self, session: Session, tenant_id: str) -> Tenant:
+        known = self._tenants.get(tenant_id)
+        if known is not None and time.monotonic() - known[0] < TENANT_FRESH_SECONDS:
+            return known[1]
+        row = await session.row("select * from tenant where id = $1", tenant_id)
+        if row is None:
+            raise NotFound("no such tenant")
+        tenant = to_tenant(row)
+        self._tenants[tenant_id] = (time.monotonic(), tenant)
+        return tenant

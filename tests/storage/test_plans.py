@@ -28,7 +28,7 @@ from storage.protocols import ConversationFilter, Page, Tenant
 from tests.support.stack import DatabaseUrls
 from tests.support.storage import START, field
 
-ROWS = 20_000
+ROWS = 5_000
 
 
 class Explaining(Session):

@@ -177,15 +177,3 @@ call secure_tenant_table('agent_identity');
 call secure_tenant_table('agent_group');
 call secure_tenant_table('group_membership');
 call secure_tenant_table('group_supervisor');
-
--- Sets the tenant of the transaction and returns its row: the first statement of every tenant transaction.
-create function open_tenant(wanted text) returns setof tenant
-language plpgsql
-volatile
-as $$
-begin
-  perform set_config('parley.tenant_id', wanted, true);
-  return query select * from tenant where id = wanted;
-end
-$$;
-grant execute on function open_tenant(text) to :"app";
