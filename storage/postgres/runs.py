@@ -187,6 +187,11 @@ class PostgresRuns(Repository):
 
     async def close(self, run: RunRef) -> None:
         """Also gives the lease back, when this run holds it."""
+        # The lease before the entry, as in `hold`: whoever locks both does it in this order.
+        await self._execute(
+            f"update conversation_lease set released_at = now() {_KEY} and released_at is null",  # noqa: S608
+            *_key(run),
+        )
         touched = await self._execute(
             f"""
             update conversation_entry
@@ -196,10 +201,6 @@ class PostgresRuns(Repository):
             *_key(run),
         )
         _require(touched)
-        await self._execute(
-            f"update conversation_lease set released_at = now() {_KEY} and released_at is null",  # noqa: S608
-            *_key(run),
-        )
 
     async def postpone(self, run: RunRef, not_before: datetime) -> None:
         touched = await self._execute(
