@@ -8,6 +8,7 @@ import logging
 import sys
 
 from domain.errors import ParleyError
+from infra.logs import configure_logs
 from infra.settings import ConfigurationError, load_settings
 from infra.temporal.process import run_to_end
 from workers.process import serve
@@ -22,6 +23,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         settings = load_settings()
+        configure_logs(settings)
         roles = choose(load_roles(settings.config_dir), arguments.roles)
         run_to_end(serve(settings, roles, open_wiring))
     except (ConfigurationError, RolesError) as error:

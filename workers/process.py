@@ -21,6 +21,7 @@ from domain.errors import ParleyError, Unavailable
 from infra.settings import Settings
 from infra.temporal import policies, search_attributes
 from infra.temporal.client import Connection, connect
+from infra.temporal.failures import log_failures_in_one_line
 from infra.temporal.queues import TemporalQueues
 from infra.temporal.schedules import ensure_reconcile_schedule, keep_reconcile_schedule
 from workers.roles import Hosted, RolesError, RoleSpec
@@ -60,6 +61,7 @@ async def serve(settings: Settings, roles: Sequence[RoleSpec], open_wiring: Open
     """
     stop = _stop_on_signals()
     policies.install(settings.config_dir)
+    log_failures_in_one_line()
     client = await _connect(settings, roles, stop)
     if client is None:
         return

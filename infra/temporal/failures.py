@@ -111,6 +111,22 @@ class _MapFailures(ActivityInboundInterceptor):
         raise mapped  # outside the handler: no context, so nothing of the original error travels along
 
 
+class OneLine(logging.Filter):
+    """The SDK logs every failed try with the stack of its own machinery; what failed, in one line, says more."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if isinstance(error, ApplicationError):
+            record.msg, record.args = f"{record.getMessage()}: {error}", ()
+            record.exc_info = record.exc_text = None
+        return True
+
+
+def log_failures_in_one_line() -> None:
+    """For worker processes, once at their start."""
+    activity.logger.base_logger.addFilter(OneLine())
+
+
 def _where(error: BaseException) -> str:
     """The chain of types, and the stack of the outermost: what a developer needs, without any message."""
     chain: list[str] = []
