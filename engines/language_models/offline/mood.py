@@ -156,9 +156,10 @@ def _is_shouted(sentence: Sentence) -> bool:
 def _contagious_irony(analysis: Analysis, found: list[Feeling]) -> list[Feeling]:
     """Who is sarcastic once means the next compliment no better, unless they thank or the matter is solved."""
     assert analysis.lexicon is not None
-    first = next((f.sentence.index for f in found if f.sarcastic), None)
-    if first is None:
+    ironic = [f.sentence.index for f in found if f.sarcastic]
+    if not ironic:
         return found
+    first = ironic[0] if len(ironic) == 1 else 0
     lexicon = analysis.lexicon
     turned = []
     for feeling in found:

@@ -53,11 +53,15 @@ def solve_reason(analysis: Analysis, field: CustomField, question: Question) -> 
         return unknown("There is no sign that the customer may leave.")
     cause = _cause(analysis, risk.places)
     if cause is None:
+        cause = _grievance(analysis, risk.places)
+    if cause is None:
         return unknown("The customer gives no reason.")
-    name, event = cause
-    words = retold(event.sentence, analysis, limit=MAX_REASON_WORDS)
-    value = f"{CAUSE_NAMES[name]}: {words}" if words else CAUSE_NAMES[name]
-    ground = Ground(event.sentence, event.start, event.end)
+    name, place = cause
+    words = retold(place.sentence, analysis, limit=MAX_REASON_WORDS)
+    value = f"{name}: {words}" if words and name else words or name
+    if not value:
+        return unknown("The customer gives no reason that can be retold.")
+    ground = Ground(place.sentence, place.start, place.end)
     return known(
         value[: field.max_length],
         "What the customer gives as the cause, or is unhappy about when leaving comes up.",
@@ -132,7 +136,7 @@ def _of_the_relation(analysis: Analysis, cue: CueSet) -> list[Event]:
     ]
 
 
-def _cause(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str, Event] | None:
+def _cause(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str, Event | Feeling] | None:
     """The nearest cause: in the sentence itself, then around it, then anywhere the customer is unhappy."""
     assert analysis.lexicon is not None
     causes = analysis.lexicon.churn.causes
@@ -149,7 +153,15 @@ def _cause(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str
             score -= 1.5 if event.sentence.index in unhappy else 0
             if best is None or score < best[0]:
                 best = (score, name, event)
-    return (best[1], best[2]) if best else None
+    return (CAUSE_NAMES[best[1]], best[2]) if best else None
+
+
+def _grievance(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str, Event | Feeling] | None:
+    """Without a cause that has a name: what the customer is most unhappy about."""
+    threats = {p.sentence.index for p in places if isinstance(p, Event)}
+    unhappy = [f for f in mood_of(analysis).feelings if f.strength <= -CLEAR and f.sentence.index not in threats]
+    worst = max(unhappy, key=lambda f: (-f.strength, f.sentence.word_count), default=None)
+    return ("", worst) if worst else None
 
 
 def _gives_reason(sentence: Sentence) -> bool:

@@ -19,7 +19,9 @@ DECAY = 0.72
 """What a turn counts compared with the one before it."""
 CLASSIFIED_WEIGHT = 4.0
 LEAST_SHARE = 0.15
-MIN_SCORE = 2.0
+MIN_SCORE = 1.5
+SAYS_QUESTION = 6.0
+"""Weight of the cues by which customers say that they only have a question."""
 READ_SENTENCES = 14
 CLASSIFIED_SENTENCES = 5
 
@@ -115,6 +117,9 @@ def _prefer_the_specific(tallies: dict[str, _Tally]) -> None:
             for reason in general:
                 if reason in tallies:
                     tallies[reason].score *= 0.6
+    says_question = max((w for w, _ in tallies["information"].grounds), default=0) if "information" in tallies else 0
+    if says_question >= SAYS_QUESTION * DECAY:
+        return
     specific_best = max((t.score for r, t in tallies.items() if r not in ("information", "other")), default=0.0)
     if "information" in tallies and specific_best >= 4:
         tallies["information"].score *= 0.6

@@ -8,7 +8,9 @@ from domain.fields import CustomField
 from engines.language_models.offline.analysis import Analysis, Event
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
-from engines.language_models.offline.retell import agent_clause, customer_clause, plain, shortened
+from engines.language_models.offline.mood import mood_of
+from engines.language_models.offline.need import need_of
+from engines.language_models.offline.retell import agent_clause, customer_clause, plain, retold, shortened
 from engines.language_models.offline.text import Sentence, words
 
 MAX_ACTIONS = 4
@@ -22,11 +24,8 @@ _LATER = re.compile(
 _DONE = re.compile(
     r"\b(?:all done|that's done|that is done|done that|i've done|that's gone through|that's all (?:set|sorted|booked|changed|updated)|all sorted|it's done|there we go|that's gone|that's now)\b"
 )
-_CUSTOMER_DOES = re.compile(
-    r"\b(?:send|email|e-mail|call|ring|phone|bring|pay|post|upload|check|try|return|drop|fill|sign|provide|forward|get back|let you know|speak|talk|ask|reply|confirm|collect|pick (?:it|them|one) up|take (?:it|them|a photo|photos|pictures|some)|report|contact|test|measure|scan|attach|transfer|schicke?n?|melde|mando|envío|llamo|enviar)\b"
-)
 _NOT_AN_ACTION = re.compile(
-    r"\b(?:wait|stay|be (?:here|in|home|back|at|there|honest|able)|leave it|take it|have (?:it|that|the)|see|think|never|not|won't|believe|keep|love|need|go with|go for|hold|assume|remember)\b"
+    r"(?:also |just |then |probably |definitely |maybe |simply )*(?:wait|stay|be|leave|take (?:it|that|the|two|one|my)|have|see|think|never|not|won't|believe|keep|love|need|go (?:with|for|to|elsewhere|somewhere)|hold|assume|remember|say|tell|spend|cancel|let|sit|make|do|get (?:my|another|a new)|know|want|miss|believe|buy|book|order|switch|recommend|come|stick|give|live|lose|find|look|just|end|die|start|pay for|feel|put up|move|report you|speak to my (?:lawyer|solicitor)|post)\b"
 )
 _REQUEST = re.compile(
     r"^(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please )?|^please |^(?:i|we)(?:'d| would) like (?:you )?(?=to\b|a\b|my\b|an\b)|^(?:i|we) (?:want|need) (?:you )?(?=to\b|a\b|my\b|an\b)|\bplease (?=\w)"
@@ -47,9 +46,8 @@ class _Action:
 def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
-    actions = _distinct([*_promised(analysis), *_by_customer(analysis), *_asked_of_customer(analysis)])
-    if not actions:
-        actions = _distinct(_unanswered(analysis))
+    found = [*_promised(analysis), *_offered(analysis), *_by_customer(analysis), *_asked_of_customer(analysis)]
+    actions = _distinct(found) or _distinct(_unanswered(analysis)) or _unsolved(analysis)
     if not actions:
         return unknown("Nothing is left to do.")
     actions = sorted(actions[-MAX_ACTIONS:], key=lambda a: a.sentence.index)
@@ -58,12 +56,12 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     )
     quoted = {e.turn for e in evidence}
     lines = [a.text for a in actions if a.sentence.turn in quoted]
-    return known(
-        "\n".join(lines)[: field.max_length], "What was promised or asked for and not yet done.", evidence, stated=True
-    )
+    why = "What was promised or asked for and not yet done."
+    return known("\n".join(lines)[: field.max_length], why, evidence, stated=True)
 
 
 def _promised(analysis: Analysis) -> list[_Action]:
+    """The agent's promises, and what they say the company or its people will do."""
     assert analysis.lexicon is not None
     promises = analysis.lexicon.promises
     found: list[_Action] = []
@@ -71,15 +69,52 @@ def _promised(analysis: Analysis) -> list[_Action]:
         text = sentence.folded.rstrip(" .!")
         if sentence.question or promises.courtesy.search(text) or _is_momentary(analysis, sentence, text):
             continue
-        event = next(analysis.cues(promises.agent, (sentence,)), None)
-        who, strip = "Agent", True
-        if event is None:
-            event = next(analysis.cues(promises.expected, (sentence,)), None)
-            who, strip = "Company", False
-        if event is None or _was_done(analysis, sentence) or _is_conditional(sentence, event):
+        own = next(analysis.cues(promises.agent, (sentence,)), None)
+        event = own or next(analysis.cues(promises.expected, (sentence,)), None)
+        if event is None or _was_done(analysis, sentence) or _is_conditional(sentence) or _IMPERATIVE.match(text):
             continue
-        found.append(_action(analysis, who, sentence, event, strip=strip))
+        strip = own is not None and _begins(sentence, own)
+        found.append(_action(analysis, "Agent" if strip else "Company", sentence, event, strip=strip))
     return [a for a in found if a.text]
+
+
+def _begins(sentence: Sentence, event: Event) -> bool:
+    """Whether the promise begins the sentence or a clause of it, so that its verb can stand alone."""
+    before = sentence.folded[: event.start - sentence.start].rstrip()
+    return not before or before[-1] in ",;:-" or before.endswith((" and", "so", "then", "okay", "ok", "right", " but"))
+
+
+_OFFER = re.compile(
+    r"\b(?:shall i|should i|would you like me to|do you want me to|i can|i could|want me to|if you like,? i can)\s+(?:also |just )?(?P<what>\w+\b.*)"
+)
+_AGREES = re.compile(
+    r"^\W*(?:yes|yeah|yep|sure|please|ok|okay|go ahead|that would be|that'd be|that works|perfect|great|fine|alright|all right|they can|you can|of course|absolutely|definitely|why not|if you could|(?:\w+ ){0,3}(?:that would be|sounds good))\b"
+)
+
+
+def _offered(analysis: Analysis) -> list[_Action]:
+    """Offers that the customer accepts in their next words and that are not done on the spot."""
+    if analysis.language != "en":
+        return []
+    found = []
+    for sentence in analysis.agent:
+        match = _OFFER.search(sentence.folded)
+        answers = [s for s in analysis.customer if s.turn > sentence.turn]
+        answer = [s for s in answers if s.turn == answers[0].turn] if answers else []
+        if match is None or not any(_AGREES.match(s.folded) for s in answer):
+            continue
+        if _is_momentary(analysis, sentence, "i'll " + match["what"].rstrip(" .!?")) or _MEANWHILE.match(match["what"]):
+            continue
+        if _was_done(analysis, sentence):
+            continue
+        start = sentence.start + match.start("what")
+        clause = shortened(agent_clause(sentence.text[match.start("what") :]), MAX_ACTION_WORDS)
+        if len(clause.split()) > 1:
+            found.append(_Action(f"Agent: {clause}", sentence, start, sentence.end))
+    return found
+
+
+_MEANWHILE = re.compile(r"(?:see|help|take|have|get|ask|confirm|read|look|check|run|try|do|start|explain|understand|offer)\b")
 
 
 def _is_momentary(analysis: Analysis, sentence: Sentence, text: str) -> bool:
@@ -88,7 +123,7 @@ def _is_momentary(analysis: Analysis, sentence: Sentence, text: str) -> bool:
     return analysis.lexicon.promises.momentary.search(text) is not None and not _LATER.search(text.replace("today", ""))
 
 
-def _is_conditional(sentence: Sentence, event: Event) -> bool:
+def _is_conditional(sentence: Sentence) -> bool:
     """ "If you send it back, we'll refund you": a rule, unless it says what happens by itself."""
     return sentence.folded.lstrip().startswith(("if you", "should you", "unless", "in case", "would you", "when you"))
 
@@ -111,6 +146,9 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
     """Whether a later sentence of the agent says so: in other words of the same thing, or "all done"."""
     assert analysis.lexicon is not None
     mine = _telling(promise.folded)
+    arrived = mood_of(analysis).resolved
+    if arrived is not None and arrived.sentence.turn > promise.turn and _ARRIVED.search(arrived.sentence.folded):
+        return _SENT.search(promise.folded) is not None
     for later in analysis.agent:
         if later.index <= promise.index or later.turn == promise.turn:
             continue
@@ -123,6 +161,8 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
     return False
 
 
+_ARRIVED = re.compile(r"\b(?:account|statement|arrived|came|come|received|got|here|landed|delivered|through|refund)\b")
+_SENT = re.compile(r"\b(?:refund\w*|credit\w*|payment|money|send|sent|sending|ship\w*|deliver\w*|replac\w*|arrive|reach|courier|parcel|email\w*|days|link|code)\b")
 _COMMON = frozenset(
     "that this with will your you have been just then from they them into for the and now going also when what more make sure get let".split()
 )
@@ -141,27 +181,38 @@ def _by_customer(analysis: Analysis) -> list[_Action]:
         if event is None:
             continue
         rest = sentence.folded[event.end - sentence.start :]
-        near = " ".join(words(rest)[:3])
-        if not _CUSTOMER_DOES.search(" ".join(words(rest)[:5])) or _NOT_AN_ACTION.search(near):
+        if len(words(rest)) < 2 or _NOT_AN_ACTION.match(rest.lstrip()):
             continue
         found.append(_action(analysis, "Customer", sentence, event, strip=True))
     return [a for a in found if a.text]
 
 
+_VERBS = (
+    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|confirm|let (?:us|me) know|keep|check|"
+    "take|post|drop|contact|share|try|print|use|submit|make sure|have|pay|reset|update|wait"
+)
 _ASK = re.compile(
-    r"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you)\s+(?:please )?(?P<what>(?:send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|confirm|let (?:us|me) know|keep|check|take|post|drop|contact|share|restart|try|print|use|submit)\b.*)",
+    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you|if you could|all you need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
     re.IGNORECASE,
 )
+_IMPERATIVE = re.compile(rf"(?:(?:just|then|first|next|and|so|simply|now),? )*(?P<what>(?:{_VERBS})\b.*)", re.IGNORECASE)
+
+
+_BEFORE_LONG = re.compile(r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|end|\d+)")
+"""What has a deadline is still to be done although the conversation goes on."""
 
 
 def _asked_of_customer(analysis: Analysis) -> list[_Action]:
-    """What the agent's last message asks for, when the customer has not answered it."""
+    """What the agent asks for in their last words, or with a deadline."""
     last_customer = analysis.customer[-1].turn if analysis.customer else 0
     found = []
     for sentence in analysis.agent:
-        if sentence.turn < last_customer or analysis.language != "en":
+        if analysis.language != "en" or analysis.is_small_talk(sentence):
             continue
-        match = _ASK.search(sentence.text.replace("’", "'"))
+        if sentence.turn < last_customer and not _BEFORE_LONG.search(sentence.folded):
+            continue
+        said = sentence.text.replace("’", "'")
+        match = _ASK.search(said) or _IMPERATIVE.fullmatch(said)
         if match is None or re.match(r"let (?:us|me) know if", match["what"], re.IGNORECASE):
             continue
         clause = shortened(agent_clause(match["what"]), MAX_ACTION_WORDS)
@@ -192,6 +243,16 @@ def _unanswered(analysis: Analysis) -> list[_Action]:
         )
         found.append(_Action(f"Agent: {wants}{clause}", sentence, sentence.start, sentence.end))
     return found
+
+
+def _unsolved(analysis: Analysis) -> list[_Action]:
+    """The customer's last word is that nothing is solved: then what they came for is what is left to do."""
+    mood = mood_of(analysis)
+    need = need_of(analysis)
+    if mood.unresolved is None or need is None:
+        return []
+    text = f"Agent: follow up, the matter is not solved: {retold(need, analysis, MAX_ACTION_WORDS)}"
+    return [_Action(text, need, need.start, need.end)]
 
 
 def _distinct(actions: list[_Action]) -> list[_Action]:
