@@ -66,31 +66,50 @@ _EMPTY_WORDS = frozenset(
 """Acknowledgements, politeness and function words of the languages most often met: alone they support nothing."""
 
 
-def _fold(text: str) -> tuple[str, list[int]]:
-    """The text folded for comparison, and for each folded character the offset it came from."""
-    folded: list[str] = []
-    origin: list[int] = []
-    for offset, character in enumerate(text):
-        for piece in unicodedata.normalize("NFKC", character.translate(_MARKS)).casefold().translate(_MARKS):
-            if piece.isspace():
-                if folded and folded[-1] == " ":
-                    continue
-                piece = " "  # noqa: PLW2901 - all white space is one blank
-            folded.append(piece)
-            origin.append(offset)
-    return "".join(folded), origin
+class _Folding(dict[int, str]):
+    """What each character is folded to, for `str.translate`; filled as characters are met."""
+
+    def __missing__(self, code: int) -> str:
+        folded = unicodedata.normalize("NFKC", chr(code).translate(_MARKS)).casefold().translate(_MARKS)
+        folded = "".join(" " if piece.isspace() else piece for piece in folded)
+        if len(self) < _MOST_CHARACTERS:
+            self[code] = folded
+        return folded
+
+
+_MOST_CHARACTERS = 10_000
+_FOLDING = _Folding()
+_BLANKS = re.compile(" {2,}")
+
+
+def _fold(text: str) -> str:
+    """The text folded for comparison; all white space is one blank."""
+    return _BLANKS.sub(" ", text.translate(_FOLDING))
+
+
+def _origins(text: str) -> list[int]:
+    """For each character of the folded text the offset it came from."""
+    origins: list[int] = []
+    blank = False
+    for offset, code in enumerate(map(ord, text)):
+        for piece in _FOLDING[code]:
+            if not (blank and piece == " "):
+                origins.append(offset)
+            blank = piece == " "
+    return origins
 
 
 def _locate(turn: Turn, needle: str) -> tuple[int, int] | None:
     """Offsets [start, end) of the folded needle in the turn's text, on word borders."""
-    haystack, origin = _fold(turn.text)
+    haystack = _fold(turn.text)
     position = haystack.find(needle)
     while position >= 0:
         end = position + len(needle)
         starts_clean = position == 0 or not (haystack[position - 1].isalnum() and needle[0].isalnum())
         ends_clean = end == len(haystack) or not (haystack[end].isalnum() and needle[-1].isalnum())
         if starts_clean and ends_clean:
-            return origin[position], origin[end - 1] + 1
+            origins = _origins(turn.text)  # only here: most turns do not hold the quote
+            return origins[position], origins[end - 1] + 1
         position = haystack.find(needle, position + 1)
     return None
 
@@ -111,7 +130,7 @@ def verify(
     turns: Sequence[Turn], claimed: ClaimedQuote, required_role: Role | None = None
 ) -> VerifiedQuote | RejectedQuote:
     """Find the claimed words. A wrong turn number is mended when the words stand in few enough other turns."""
-    needle = _fold(claimed.quote.strip().strip("\"'“”‘’").strip())[0].strip()
+    needle = _fold(claimed.quote.strip().strip("\"'“”‘’").strip()).strip()
     if not needle:
         return RejectedQuote(claimed=claimed, problem=QuoteProblem.NOT_FOUND)
     found = [(turn, span) for turn in turns if (span := _locate(turn, needle)) is not None]
