@@ -1,6 +1,7 @@
 """analyze: one engine answers its planned tasks. What was answered is committed before anything uses it."""
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -11,7 +12,7 @@ from domain import contracts
 from domain.contracts import AnalyzeRequest, AnalyzeResult, RunRef
 from domain.conversation import Stage
 from domain.engine import CallOutcome, EngineCall, EngineConfig
-from domain.errors import EngineError, EngineRejected
+from domain.errors import EngineDefect, EngineError, EngineRejected, ParleyError, where
 from domain.ledger import RunState
 from domain.policies import policy
 from engines.protocols import LanguageModelEngine, Progress
@@ -21,6 +22,8 @@ from services.engine_calls import Engines
 from storage.protocols import AnswerRecord, Database, TenantTx
 
 DEFAULT_CONCURRENCY = 4
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -124,9 +127,7 @@ class AnalyzeActivity:
         engine = self._engines.language_model(work.config)
         gate = asyncio.Semaphore(work.config.limits.concurrency or DEFAULT_CONCURRENCY)
         beat = heartbeat_on_progress()
-        async with asyncio.TaskGroup() as group:
-            asked = [group.create_task(_ask(q, engine, work.calls, gate, beat)) for q in work.questions]
-        return [task.result() for task in asked]
+        return await asyncio.gather(*(_ask(q, engine, work.calls, gate, beat) for q in work.questions))
 
     @staticmethod
     async def _write(tx: TenantTx, work: _Work, records: Sequence[AnswerRecord]) -> None:
@@ -137,10 +138,16 @@ class AnalyzeActivity:
 async def _ask(
     question: TaskQuestion, engine: LanguageModelEngine, calls: _Calls, gate: asyncio.Semaphore, beat: Progress
 ) -> AnswerRecord | EngineError:
+    """Every trouble an engine makes is its task's alone, also one that no adapter foresaw."""
     async with gate:
         try:
             return await ask(question, engine, calls, beat)
         except EngineError as error:
             return error
+        except ParleyError:
+            raise
+        except Exception as error:
+            _log.error("%s of engine %s failed: %s", question.run.task_slug, question.config.name, where(error))
+            return EngineDefect(f"unexpected {type(error).__qualname__}")
         finally:
             beat(1.0)

@@ -6,6 +6,7 @@ is the one place that turns these into Temporal's retry decisions, `api.problems
 into HTTP answers.
 """
 
+import traceback
 from dataclasses import dataclass
 from typing import ClassVar, Self
 
@@ -217,6 +218,14 @@ class EngineRejected(EngineError):
     title = "The engine refused the request"
 
 
+class EngineDefect(EngineError):
+    """An adapter raised what it never should: a defect of ours. Worth another try, and a look at the log."""
+
+    code = "engine_defect"
+    title = "The engine's adapter failed"
+    retryable = True
+
+
 class EngineAnswerError(EngineError):
     """The engine answered, and the answer is of no use. The raw answer is kept with the engine call."""
 
@@ -248,3 +257,19 @@ class EngineAnswerMalformed(EngineAnswerError):
 
     code = "engine_answer_malformed"
     title = "The engine's answer is not readable"
+
+
+def where(error: BaseException) -> str:
+    """The chain of types and the stack of an unexpected error: what a developer needs, without any message, because
+    that may hold anything."""
+    chain: list[str] = []
+    current: BaseException | None = error
+    while current is not None and len(chain) < _CHAIN:
+        chain.append(type(current).__qualname__)
+        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
+    frames = traceback.extract_tb(error.__traceback__)
+    stack = "; ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
+    return f"{' from '.join(chain)} at {stack}"
+
+
+_CHAIN = 10

@@ -12,6 +12,7 @@ from domain.errors import (
     EngineAnswerError,
     EngineAnswerMalformed,
     EngineAnswerTruncated,
+    EngineDefect,
     EngineError,
     EngineQuotaExhausted,
     EngineRefused,
@@ -38,6 +39,7 @@ REASON_OF: dict[type[EngineError], Reason] = {
     EngineQuotaExhausted: Reason.ENGINE_QUOTA,
     EngineRejected: Reason.ENGINE_REJECTED,
     EngineTimeout: Reason.ENGINE_TIMEOUT,
+    EngineDefect: Reason.INTERNAL,
 }
 
 

@@ -27,7 +27,7 @@ class LanguageChoice:
 
 def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) -> LanguageChoice:
     """Hint, then the tenant's only language, then detection; the tenant's own choice of engine if it hears that,
-    else the first allowed one that does, those on the premises first: audio leaves them only by choice.
+    else the first allowed one that does, those on the premises first.
 
     When no allowed engine tells the tenant's languages apart, the call is taken to be in the first of them.
     An engine's parameter `languages` (list of tags) says what it hears; without it, everything.
@@ -39,12 +39,7 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
         language, ground = tenant.languages[0], "configured"
     else:
         language, ground = None, "detected"
-    allowed = [
-        e
-        for e in engines
-        if e.family is EngineFamily.TRANSCRIPTION
-        and (tenant.allowed_engines is None or e.name in tenant.allowed_engines)
-    ]
+    allowed = [e for e in engines if e.family is EngineFamily.TRANSCRIPTION and _may_hear(tenant, e)]
     wanted = [language] if language else list(tenant.languages)
     ordered = sorted(allowed, key=lambda e: (e.name != tenant.transcription, e.external))
     for engine in ordered:
@@ -56,6 +51,13 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
             if _hears(engine, primary):
                 return LanguageChoice(engine, primary, "assumed: the tenant's first language", (primary,))
     raise NoEngineForLanguage(f"no allowed transcription engine hears {', '.join(wanted) or 'any language'}")
+
+
+def _may_hear(tenant: Tenant, engine: EngineConfig) -> bool:
+    """Audio leaves the premises only for an engine the tenant chose or expressly allows."""
+    if tenant.allowed_engines is not None:
+        return engine.name in tenant.allowed_engines
+    return not engine.external or engine.name == tenant.transcription
 
 
 def _hears(engine: EngineConfig, tag: str) -> bool:

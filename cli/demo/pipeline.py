@@ -29,7 +29,7 @@ class Handed:
 
 
 def run(
-    client: ParleyClient, demos: Sequence[DemoConversation], console: Console, *, timeout_seconds: float = 600.0
+    client: ParleyClient, demos: Sequence[DemoConversation], console: Console, *, timeout_seconds: float = 300.0
 ) -> list[ConversationOut]:
     """Everything handed in, side by side, and waited for until it ended, is found by search, or time is up."""
     with _progress(console) as progress:
@@ -55,12 +55,18 @@ def _watch(
     while True:
         for one in handed:
             seen = known.get(one.id)
-            if seen is None or seen.status not in ENDED or not seen.searchable:
+            if seen is None or not _over(seen):
                 known[one.id] = client.conversation(one.id)
         _show(progress, bars, searchable, known)
-        if all(c.status in ENDED and c.searchable for c in known.values()) or time.monotonic() > deadline:
+        if all(_over(c) for c in known.values()) or time.monotonic() > deadline:
             return [known[one.id] for one in handed]
         time.sleep(POLL_SECONDS)
+
+
+def _over(conversation: ConversationOut) -> bool:
+    """Ended, and found by search if it got that far."""
+    broken = conversation.status in (Status.FAILED, Status.PARKED)
+    return conversation.status in ENDED and (conversation.searchable or broken)
 
 
 def _show(progress: Progress, bars: dict[Stage, TaskID], searchable: TaskID, known: dict[str, ConversationOut]) -> None:

@@ -11,7 +11,6 @@ stack (file, line, function) without messages.
 import asyncio
 import logging
 import random
-import traceback
 from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
@@ -32,6 +31,7 @@ from domain.errors import (
     ParleyError,
     Superseded,
     UndecodableContent,
+    where,
 )
 
 TIMEOUT = "timeout"
@@ -107,7 +107,7 @@ class _MapFailures(ActivityInboundInterceptor):
         except Exception as error:
             mapped = to_application_error(error, attempt=activity.info().attempt)
             if mapped.type == INTERNAL:
-                _log.error("%s failed: %s", activity.info().activity_type, _where(error))
+                _log.error("%s failed: %s", activity.info().activity_type, where(error))
         raise mapped  # outside the handler: no context, so nothing of the original error travels along
 
 
@@ -125,18 +125,6 @@ class OneLine(logging.Filter):
 def log_failures_in_one_line() -> None:
     """For worker processes, once at their start."""
     activity.logger.base_logger.addFilter(OneLine())
-
-
-def _where(error: BaseException) -> str:
-    """The chain of types, and the stack of the outermost: what a developer needs, without any message."""
-    chain: list[str] = []
-    current: BaseException | None = error
-    while current is not None and len(chain) < 10:
-        chain.append(_type_name(current))
-        current = current.__cause__ or (None if current.__suppress_context__ else current.__context__)
-    frames = traceback.extract_tb(error.__traceback__)
-    stack = "; ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in frames)
-    return f"{' from '.join(chain)} at {stack}"
 
 
 def _type_name(error: BaseException) -> str:

@@ -15,9 +15,10 @@ ALL = (engine(), DEEPGRAM, WHISPER)
     ("given", "hint", "expected"),
     [
         (tenant(transcription="whisper"), "en-GB", ("whisper", "en-GB", "hint")),
-        (tenant(transcription="whisper"), "es", ("deepgram", "es", "hint")),
+        (tenant(transcription="whisper", allowed_engines=("whisper", "deepgram")), "es", ("deepgram", "es", "hint")),
         (tenant(transcription="whisper"), None, ("whisper", "en", "configured")),
-        (tenant(transcription="whisper", languages=("en", "es")), None, ("deepgram", None, "detected")),
+        (tenant(transcription="deepgram", languages=("en", "es")), None, ("deepgram", None, "detected")),
+        (tenant(languages=("en", "es")), None, ("whisper", "en", "assumed: the tenant's first language")),
         (tenant(), "en", ("whisper", "en", "hint")),
         (tenant(transcription="deepgram"), "en", ("deepgram", "en", "hint")),
         (tenant(allowed_engines=("whisper",)), "en", ("whisper", "en", "hint")),
@@ -31,6 +32,11 @@ ALL = (engine(), DEEPGRAM, WHISPER)
 def test_the_choice_and_its_ground(given, hint, expected):
     choice = choose(given, hint, ALL)
     assert (choice.engine.name, choice.language, choice.ground) == expected
+
+
+def test_audio_does_not_leave_by_accident():
+    with pytest.raises(NoEngineForLanguage):
+        choose(tenant(), "es", ALL)
 
 
 def test_a_language_nobody_allowed_hears_is_said():
