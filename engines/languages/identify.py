@@ -1,74 +1,130 @@
-"""The language of a text, by lingua: among the candidates, or among the languages below."""
+"""Language identification with lingua, offline."""
 
+import re
 import threading
 from collections.abc import Sequence
 from functools import lru_cache
-
-from lingua import IsoCode639_1, Language, LanguageDetector, LanguageDetectorBuilder
+from typing import Any
 
 from engines.protocols import LanguageGuess
 
-LANGUAGES = (
-    "ar", "bg", "ca", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja",
-    "ko", "lt", "lv", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sl", "sv", "th", "tr", "uk", "vi", "zh",
+KNOWN = (
+    "ar", "bg", "cs", "da", "de", "el", "en", "es", "fa", "fi", "fr", "he", "hi", "hr", "hu", "id", "it", "ja", "ko",
+    "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sv", "th", "tr", "uk", "vi", "zh",
 )  # fmt: skip
-"""Told apart when no candidates are given: the languages of most customer conversations."""
+"""Languages told apart when no candidates are given."""
 
-MIN_LETTERS = 8
-"""Fewer letters are no ground: "ok" is said in every language. A word of a script with few letters counts as one."""
+CONFIDENT = 0.5
+"""Below this the text gives no ground for a language."""
 
-MAX_CHARACTERS = 4_000
-"""More text makes no better guess."""
+UNSURE = 0.3
+"""What is claimed at most for a text too short to tell."""
 
-FEW_LANGUAGES = 6
-"""Up to here the larger models are loaded (about 20 MB a language); for all languages the small ones do: a quarter of a
-second and 90 MB instead of 7 s and 730 MB, with the same answers on whole sentences."""
+_MARGIN = 0.15
+"""The best must be this far ahead of the second: a text half in one language and half in another has none."""
 
-_WIDE = ("\u3040", "\u9fff"), ("\uac00", "\ud7af")
+_MIXED = 0.35
+"""Share of another language from which on a text has none."""
+
+_SENTENCE_END = re.compile(r"[.!?\n]+\s*")
+_SENTENCE_LETTERS = 12
+_CLEAR = 0.8
+
+_LONG = 120
+"""Letters from which on lingua reads only trigrams, and is sure whatever the candidates."""
+
+_OUTSIDE = 0.9
+"""Confidence from which on a long text may be in a language that is no candidate."""
+
+_FEWEST_WITHOUT_CANDIDATES = 35
+"""Letters below which the small models are wrong and sure of it; only a script of one language is ground enough."""
+
+_ALONE_IN_SCRIPT = frozenset({"el", "he", "hi", "ja", "ko", "th", "zh"})
+
+_CHARACTERS_READ = 2_000
+_FEWEST_LETTERS = 6
+_FEWEST_LETTERS_ELSEWHERE = 2
+_NO_LANGUAGE = re.compile(r"\S+@\S+|https?://\S+|www\.\S+|\[[a-z_]+\]|\b\w*\d\w*\b")
+_LETTER = re.compile(r"[^\W\d_]")
+_LATIN = re.compile(r"[A-Za-z\u00c0-\u024f]")
 
 
 class LinguaIdentifier:
-    """Fulfils `engines.protocols.LanguageIdentifier`. Safe to share between threads; models load with the first use."""
+    """Fulfils `engines.protocols.LanguageIdentifier`. Safe to share between threads.
+
+    Models load on first use: the full ones (some 20 MB a language) for the candidates only, the small ones (80 MB in
+    all) for the rest.
+    """
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        self._detector = lru_cache(maxsize=8)(_build)
 
     def identify(self, text: str, candidates: Sequence[str] = ()) -> LanguageGuess:
-        """`candidates`: BCP-47 tags; those lingua does not know are left out. Confidence is lingua's own, relative to
-        the languages compared: low when two fit almost alike."""
-        if _letters(text) < MIN_LETTERS:
+        """The language of a text, among `candidates` (BCP-47 tags; all known ones when there are fewer than two).
+
+        Numbers, addresses and masks are not read. None for a text that is too short, mixed or of no language. A long
+        text that is clearly in a language outside the candidates is said to be in that one.
+        """
+        words = _NO_LANGUAGE.sub(" ", text[:_CHARACTERS_READ])
+        letters = len(_LETTER.findall(words))
+        latin = len(_LATIN.findall(words)) * 2 > letters
+        if letters < (_FEWEST_LETTERS if latin else _FEWEST_LETTERS_ELSEWHERE):
             return LanguageGuess(None, 0.0)
-        tags = tuple(sorted({tag.split("-")[0].lower() for tag in candidates} or LANGUAGES))
-        languages = frozenset(language for tag in tags if (language := _language(tag)) is not None)
-        if len(languages) < 2:  # nothing to tell it from: compare with everything, and take it only if it wins
-            wanted = next(iter(languages), None)
-            guess = self.identify(text)
-            known = wanted is not None and guess.language == _tag(wanted)
-            return guess if known else LanguageGuess(None, 0.0)
+        among = _supported(candidates)
+        if len(among) < 2:
+            guess = self._best(words, KNOWN, small=True)
+            if letters >= _FEWEST_WITHOUT_CANDIDATES or guess.language in _ALONE_IN_SCRIPT:
+                return guess
+            return LanguageGuess(None, min(guess.confidence, UNSURE))
+        if letters >= _LONG:
+            anywhere = self._best(words, tuple(sorted({*KNOWN, *among})), small=True)
+            if anywhere.language not in (*among, None) and anywhere.confidence >= _OUTSIDE:
+                return anywhere
+        best = self._best(words, among, small=False)
+        other = self._share_of_others(words, among, best)
+        return LanguageGuess(None, min(1 - other, UNSURE)) if other > _MIXED else best
+
+    def _share_of_others(self, text: str, among: tuple[str, ...], best: LanguageGuess) -> float:
+        """Share of the letters of clear sentences that are in another language than the whole."""
+        if best.language is None:
+            return 0.0
+        same = other = 0
+        for sentence in _SENTENCE_END.split(text):
+            letters = len(_LETTER.findall(sentence))
+            if letters < _SENTENCE_LETTERS:
+                continue
+            guess = self._best(sentence, among, small=False)
+            if guess.confidence >= _CLEAR:
+                same += letters * (guess.language == best.language)
+                other += letters * (guess.language != best.language)
+        return other / (same + other) if other else 0.0
+
+    def _best(self, text: str, among: tuple[str, ...], *, small: bool) -> LanguageGuess:
         with self._lock:
-            found = _detector(languages).compute_language_confidence_values(text[:MAX_CHARACTERS])
-        best = found[0]
-        return LanguageGuess(_tag(best.language), best.value) if best.value > 0 else LanguageGuess(None, 0.0)
+            detector = self._detector(among, small)
+        best, second, *_ = detector.compute_language_confidence_values(text)
+        confidence = float(best.value)
+        if confidence < CONFIDENT or confidence - second.value < _MARGIN:
+            return LanguageGuess(None, confidence)
+        return LanguageGuess(best.language.iso_code_639_1.name.lower(), confidence)
 
 
-def _letters(text: str) -> int:
-    """Letters, where one of a script without spaces weighs as much as three of others."""
-    wide = sum(any(low <= c <= high for low, high in _WIDE) for c in text)
-    return sum(c.isalpha() for c in text) + 2 * wide
+def _supported(candidates: Sequence[str]) -> tuple[str, ...]:
+    """Base languages of the tags that lingua knows, sorted. Norwegian without a variety is Bokmål."""
+    bases = {tag.split("-")[0].lower() for tag in candidates}
+    return tuple(sorted({"nb" if base == "no" else base for base in bases} & _codes()))
 
 
-def _language(tag: str) -> Language | None:
-    try:
-        return Language.from_iso_code_639_1(IsoCode639_1.from_str(tag.upper()))
-    except (ValueError, AttributeError):
-        return None
+@lru_cache(maxsize=1)
+def _codes() -> frozenset[str]:
+    from lingua import Language
+
+    return frozenset(language.iso_code_639_1.name.lower() for language in Language.all())
 
 
-def _tag(language: Language) -> str:
-    return str(language.iso_code_639_1.name.lower())
+def _build(codes: tuple[str, ...], small: bool) -> Any:
+    from lingua import IsoCode639_1, LanguageDetectorBuilder
 
-
-@lru_cache(maxsize=32)
-def _detector(languages: frozenset[Language]) -> LanguageDetector:
-    builder = LanguageDetectorBuilder.from_languages(*languages)
-    return (builder.with_low_accuracy_mode() if len(languages) > FEW_LANGUAGES else builder).build()
+    builder = LanguageDetectorBuilder.from_iso_codes_639_1(*(getattr(IsoCode639_1, code.upper()) for code in codes))
+    return (builder.with_low_accuracy_mode() if small else builder).build()

@@ -12,7 +12,7 @@ from engines.redaction.words import is_common
 _TYPED = re.compile(
     r"(?<![\w.+-])[\w.+'’-]{0,63}[\w]\s?@\s?[^\W_](?:[\w-]*[^\W_])?(?:\s?\.\s?[^\W_][\w-]{1,30})*", re.UNICODE
 )
-_AT = r"(?:@|\(at\)|\[at\]|\{at\}|\bat\b|\bklammeraffe\b|\barroba\b|\barobase\b|\bchiocciola\b)"
+_AT = r"(?:\(at\)|\[at\]|\{at\}|\bat\b|\bklammeraffe\b|\barroba\b|\barobase\b|\bchiocciola\b)"
 _DOT = r"(?:\.|\(dot\)|\[dot\]|\bdot\b|\bpoint\b|\bperiod\b|\bpunkt\b|\bpunto\b|\bponto\b|\bpunt\b)"
 _TLD = (
     r"(?:com|net|org|edu|gov|info|biz|io|co|me|uk|de|at|ch|fr|es|it|nl|be|pl|se|no|dk|fi|pt|br|mx|ca|au|in|jp|ru|us|eu"
@@ -51,19 +51,26 @@ def email_spans(heard: Heard) -> list[Span]:
     """Spans of e-mail addresses; when one was asked for, also of a garbled one."""
     text = heard.turn.text
     spans = [Span(*found.span(), MaskKind.EMAIL) for found in _TYPED.finditer(text) if "@" in found.group()]
-    spans += _spoken(text)
+    spans += _spoken(heard)
     spans += _glued(text)
     if not spans and Topic.EMAIL in heard.asked:
         spans += _garbled(text)
     return spans
 
 
-def _spoken(text: str) -> Iterator[Span]:
+def _spoken(heard: Heard) -> Iterator[Span]:
     """`jane dot doe at example dot com`: from the domain backwards to where the local part begins."""
+    text = heard.turn.text
+    told = Topic.EMAIL in heard.asked or any(mention.topic is Topic.EMAIL for mention in heard.mentions)
     for found in _DOMAIN.finditer(text):
+        before = _BACK.search(text, max(0, found.start() - 60), found.start())
         start = _local_start(text, found.start())
-        if start is not None and not is_common(text[start : found.start()].strip()):  # `look at example.com`
-            yield Span(start, found.end(), MaskKind.EMAIL)
+        if start is None or before is None:
+            continue
+        word = before["token"].lower()
+        if is_common(word) and word not in _LETTER_WORDS and len(word) > 1 and not told:  # `look at example.com`
+            continue
+        yield Span(start, found.end(), MaskKind.EMAIL)
 
 
 def _local_start(text: str, end: int) -> int | None:
@@ -81,6 +88,8 @@ def _local_start(text: str, end: int) -> int | None:
         if "," in found["gap"] and not letters:
             break
         if token in _STOPS and not joined:
+            break
+        if letters and len(token) > 1 and words_left < _WORDS_BEFORE and not joined:
             break
         if not connector and not letters and not joined:
             if words_left == 0 or (start is not None and is_common(token)):

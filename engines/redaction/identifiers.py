@@ -55,6 +55,8 @@ _WEIGHTY = (
     Topic.EMAIL,
     Topic.NAME,
 )
+_SHORT_SECRETS = frozenset({Topic.CODE, Topic.PASSWORD, Topic.SECRET})
+_NOT_DATES = frozenset({Topic.ACCOUNT, Topic.CARD, Topic.NATIONAL_ID, Topic.PHONE})
 _OUTWEIGH_ORDER = frozenset({Topic.ACCOUNT, Topic.CARD, Topic.NATIONAL_ID, Topic.PHONE, Topic.PASSWORD, Topic.CODE})
 
 _LAST_DIGITS = re.compile(
@@ -116,13 +118,21 @@ def number_spans(heard: Heard, runs: Sequence[DigitRun], language: str | None) -
     spans = [Span(*found.span("date"), MaskKind.CARD) for found in _CARD_EXPIRY.finditer(heard.turn.text)]
     dates = written_dates(heard.turn.text) if runs else []
     for run in runs:
-        if any(start < run.end and run.start < end for start, end in dates):
-            continue
         case = _Case(heard, run, language, governing(heard, run.start, run.end))
+        if _is_date(case, dates):
+            continue
         verdict = next((said for rule in _RULES if (said := rule(case)) is not None), None)
         if isinstance(verdict, MaskKind):
             spans.append(Span(run.start, run.end, verdict))
     return spans
+
+
+def _is_date(case: _Case, dates: Iterable[tuple[int, int]]) -> bool:
+    """Part of a written date; `sort code 20-10-11` says that it is none."""
+    told = case.governing
+    if told.named and told.linked and told.topics & _NOT_DATES:
+        return False
+    return any(start < case.run.end and case.run.start < end for start, end in dates)
 
 
 def topics_by_weight(topics: Iterable[Topic]) -> list[Topic]:
@@ -168,7 +178,8 @@ def _told(case: _Case) -> Verdict:
     if _is_year(case):
         return None
     fewest = 0 if case.governing.linked else _FEWEST_UNLINKED
-    if not case.governing.named and len(case.heard.turn.text.split()) > _SHORT_ANSWER_WORDS:
+    long_answer = not case.governing.named and len(case.heard.turn.text.split()) > _SHORT_ANSWER_WORDS
+    if long_answer and not topics & _SHORT_SECRETS:
         fewest = max(fewest, _FEWEST_IN_LONG_ANSWER)
     for topic in topics_by_weight(topics):
         if len(digits) >= max(_FEWEST_DIGITS[topic], fewest):

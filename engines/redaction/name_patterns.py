@@ -31,8 +31,8 @@ _CLOSING = (
     r"|atentamente|cordiali saluti)"
 )
 _CUE = (
-    r"(?i:i['’]m|i am|this is|it'?s|speaking (?:with|to)|talking (?:with|to)|chatting (?:with|to)|spoke (?:with|to)"
-    r"|talked (?:with|to)|speak (?:with|to)|ask for|call me|named"
+    r"(?i:i['’]m|i am|this is|is this|it'?s|speaking (?:with|to)|talking (?:with|to)|chatting (?:with|to)"
+    r"|spoke (?:with|to)|talked (?:with|to)|speak (?:with|to)|ask for|call me|named"
     r"|(?:man|woman|guy|lady|somebody|someone|agent|person|rep) called"
     r"|in the name of|on behalf of|attn:?|c/o"
     r"|mein name ist|ich heiße|hier ist|hier spricht|me llamo|soy|je suis|ik ben|sono|jag är)"

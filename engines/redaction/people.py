@@ -25,9 +25,7 @@ class NameDetector(Protocol):
 
 _WORD = re.compile(r"[^\W\d_][\w'’-]*")
 _CAPITALS = re.compile(r"\b[^\W\d_a-z][\w'’-]+")
-_DETERMINER = re.compile(
-    r"\b(?:a|an|the|this|that|some|any|one|two|three|another|each|every|no|decaf|large|small)\s$", re.I
-)
+_DETERMINER = re.compile(r"\b(?:a|an|the|some|any|one|two|three|another|each|every|no|decaf|large|small)\s$", re.I)
 """Before a thing that the model takes for a person: `a Cortado`."""
 
 _BATCH = 64
