@@ -114,8 +114,6 @@ class Settings(BaseSettings):
     temporal_tls_server_ca: OptionalPath = None
     temporal_ui_url: WebUrl = ""
     """Base address of the Temporal Web UI, for links in answers to operators; empty: no links."""
-    temporal_tracing: bool = False
-    """Spans of workflows and activities go to the process's tracer provider."""
     worker_deployment: str = ""
     """Name of the worker deployment; with `worker_build_id`, conversations stay on the build they began with."""
     worker_build_id: str = ""

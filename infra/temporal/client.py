@@ -33,8 +33,10 @@ class Connection:
     identity: str | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, identity: str | None = None) -> "Connection":
-        """Raises:
+    def from_settings(cls, settings: Settings, *, identity: str | None = None, tracing: bool = False) -> "Connection":
+        """`tracing` needs a tracer provider made by `temporalio.contrib.opentelemetry.create_tracer_provider`.
+
+        Raises:
         SecretUnavailable: a key is not configured or unreadable.
         """
         api_key = resolve(settings.temporal_api_key).get_secret_value() if settings.temporal_api_key else None
@@ -44,7 +46,7 @@ class Connection:
             keys=payload_keys(settings),
             tls=_tls(settings),
             api_key=api_key,
-            tracing=settings.temporal_tracing,
+            tracing=tracing,
             identity=identity,
         )
 
