@@ -40,10 +40,13 @@ def main() -> int:
 
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises Unavailable, SecretUnavailable."""
-    # Without a connection kept ready the process starts whether Postgres is there or not.
-    settings = settings.model_copy(update={"database_pool_min": 0})
-    async with open_api_services(settings) as services:
+    async with open_api_services(for_serving(settings)) as services:
         await uvicorn.Server(server_config(settings, create_app(services))).serve()
+
+
+def for_serving(settings: Settings) -> Settings:
+    """With no connection kept ready the process starts whether Postgres is there or not."""
+    return settings.model_copy(update={"database_pool_min": 0})
 
 
 def server_config(settings: Settings, app: object) -> uvicorn.Config:

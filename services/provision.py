@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from domain.clock import Clock, utc_now
-from domain.errors import Forbidden, InvalidInput, NotFound
+from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from domain.fields import Owner
 from domain.tenants import NewPartner, NewTenant
 from services.authenticate import Principal, Scope
@@ -24,7 +24,10 @@ class Provision:
     async def create_partner(self, principal: Principal, new: NewPartner) -> Partner:
         """Raises Conflict when the slug is taken."""
         _require_level(principal, Owner.OPERATOR)
-        return await self._database.platform.create_partner(new)
+        try:
+            return await self._database.platform.create_partner(new)
+        except Conflict:
+            raise Conflict(f"there is a partner {new.slug} already") from None
 
     async def partners(self, principal: Principal) -> Sequence[Partner]:
         _require_level(principal, Owner.OPERATOR)
@@ -41,6 +44,8 @@ class Provision:
             return await self._database.platform.create_tenant(new)
         except NotFound:
             raise InvalidInput.of("partner_id", "there is no such partner") from None
+        except Conflict:
+            raise Conflict(f"there is a tenant {new.slug} already") from None
 
     async def tenants(self, principal: Principal) -> Sequence[Tenant]:
         """Those the caller may act on."""

@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import uvicorn
 
-from api.__main__ import server_config
+from api.__main__ import for_serving, server_config
 from api.app import create_app
 from domain.clock import utc_now
 from domain.starter import STARTER_FIELDS, STARTER_TASKS
@@ -132,7 +132,7 @@ def api_server(
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_api_services(settings) as services:
+        async with open_api_services(for_serving(settings)) as services:
             if backlog is not None:
                 object.__setattr__(services, "backlog", backlog)
             server = uvicorn.Server(server_config(settings, create_app(services)))
