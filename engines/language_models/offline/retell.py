@@ -10,6 +10,8 @@ from domain.conversation import Role
 from engines.language_models.offline.analysis import Analysis
 from engines.language_models.offline.text import Sentence, words
 
+MAX_HEADING_WORDS = 14
+
 _LEAD = re.compile(
     r"^(?:(?:hi|hello|hey|hiya|dear|yes|yeah|yep|no|ok|okay|right|so|well|um+|uh+|er+m?|oh|ah|and|but|also|now|basically|actually|"
     r"honestly|sure|great|good news|perfect|thanks|thank you|sorry|alright|all right|lovely|brilliant|of course|there|look|listen|"
@@ -18,7 +20,7 @@ _LEAD = re.compile(
     re.IGNORECASE,
 )
 _FILLERS = re.compile(
-    r"(?:,\s*)?\b(?:um+|uh+|er|erm|you know|i mean|kind of|sort of|please|basically|literally)\b,?\s*", re.IGNORECASE
+    r"(?:,\s*)?\b(?:um+|uh+|er|erm|you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
 )
 _MASKS = {
     "email": "email address", "phone": "phone number", "card": "card", "account": "account", "national_id": "identity number",
@@ -32,7 +34,17 @@ _OPENING = re.compile(
     re.IGNORECASE,
 )
 _ASKS_COMPANY = re.compile(
-    r"^(?:can|could|would|will) you (?:please |kindly |possibly )?(?:help me (?:to )?)?", re.IGNORECASE
+    r"^(?:(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please |kindly |possibly |at least |also )*(?:help me (?:to )?)?|"
+    r"(?:could you )?please (?:could you |can you )?(?!find|note|see|don't|do not))",
+    re.IGNORECASE,
+)
+_ASKS_NOT = re.compile(r"^please (?:don't|do not) ", re.IGNORECASE)
+_NO_SUBJECT = re.compile(
+    r"^(?:just |only |never |already |also |still |then |finally )*(?:got|had|tried|wanted|received|took|taken|booked|rebooked|"
+    r"ordered|paid|called|rang|sent|did|never|been|waited|bought|moved|returned|installed|reinstalled|restarted|checked|spoke|"
+    r"asked|changed|need|needs|want|would like|can't|cannot|couldn't|haven't|didn't|don't|won't|was|were|hoping|looking|trying|"
+    r"calling|writing|waiting)\b",
+    re.IGNORECASE,
 )
 _ASKS_IF = re.compile(r"^(?:can|could|may|should|do|would) (?=i\b|we\b)", re.IGNORECASE)
 
@@ -86,7 +98,7 @@ def shortened(text: str, limit: int) -> str:
     if len(parts) <= limit:
         return text
     cut = " ".join(parts[:limit])
-    borders = [m.start() for m in re.finditer(r",|;|\s-\s|\s(?:and|but|so|because|which|while|although)\b", cut)]
+    borders = [m.start() for m in re.finditer(r",\s|;|\s-\s|\s(?:and|but|so|because|which|while|although)\b", cut)]
     late = [b for b in borders if b > len(cut) * 0.45]
     cut = cut[: late[-1]] if late else cut
     return re.sub(
@@ -123,7 +135,7 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
     """A whole sentence that tells what the customer said or asked; None when it cannot be turned."""
     subject = "The customer" if first else "They"
     text = plain(sentence.text)
-    if len(words(text.lower())) < 3:
+    if not words(text.lower()):
         return None
     if analysis.language != "en":
         return f"{subject} wrote: “{shortened(text, limit)}”." if first else f"Then: “{shortened(text, limit)}”."
@@ -133,12 +145,19 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
         how = "about" if how.startswith(("with", "in r", "reg", "conc")) else how
         return f"{subject} got in touch {how} {rest}."
     if (asks := _ASKS_COMPANY.match(text)) is not None:
-        return f"{subject} asked the company to {shortened(customer_clause(text[asks.end() :]), limit)}."
+        asked = shortened(customer_clause(text[asks.end() :]), limit).rstrip("? ")
+        return f"{subject} asked the company to {asked}."
+    if (asks := _ASKS_NOT.match(text)) is not None:
+        return f"{subject} asked the company not to {shortened(customer_clause(text[asks.end() :]), limit)}."
     if (asks := _ASKS_IF.match(text)) is not None:
-        return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit))}."
-    if sentence.question:
+        return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit)).rstrip('? ')}."
+    if sentence.question or _WH.match(customer_clause(text)) or _WHETHER.match(customer_clause(text)):
         return _question(text, subject, limit)
-    clause = shortened(customer_clause(text), limit)
+    if _is_heading(sentence, analysis):
+        return f"{subject} got in touch about “{shortened(text, limit)}”."
+    clause = shortened(customer_clause(re.sub(r",? ?\bplease\b,? ?", " ", text).strip()), limit)
+    if _NO_SUBJECT.match(clause):
+        clause = f"they {clause}"
     if clause.startswith(("they ", "they'")):
         said = "said they " if first else ""
         return f"{subject} {said}{clause[5:]}."
@@ -161,19 +180,28 @@ _SUBJECT = re.compile(
 )
 
 
-def _question(text: str, subject: str, limit: int) -> str | None:
-    clause = shortened(customer_clause(text).replace("where's", "where is").replace("what's", "what is"), limit)
-    match = _WH.match(clause)
-    if match is None:
-        return f"{subject} asked: “{shortened(text, limit)}?”"
-    rest = match["rest"]
-    if match["aux"] in ("is", "are", "was", "were") and match["wh"] in ("where", "what", "who", "which"):
-        return f"{subject} asked {match['wh']} {rest} {match['aux']}."
-    split = _SUBJECT.match(rest)
-    if split is None:
-        return f"{subject} asked: “{shortened(text, limit)}?”"
-    aux = "" if match["aux"] in ("do", "does", "did") else f" {match['aux']}"
-    return f"{subject} asked {match['wh']} {split['s']}{aux}{split['r'] or ''}."
+_WHETHER = re.compile(r"^(?P<aux>do|does|did|is|are|was|were|has|have|can|could|will|would|should|may)\s+(?P<rest>.+)$")
+
+
+def _question(text: str, subject: str, limit: int) -> str:
+    """An asked sentence as a reported question; in quotation marks when its word order cannot be turned by rule."""
+    clause = shortened(customer_clause(text).replace("where's", "where is").replace("what's", "what is"), limit).rstrip("?")
+    match = _WH.match(clause) or _WHETHER.match(clause)
+    if match is not None:
+        wh = match.groupdict().get("wh") or "whether"
+        rest, aux = match["rest"], "" if match["aux"] in ("do", "does", "did") else f" {match['aux']}"
+        split = _SUBJECT.match(rest)
+        if wh in ("where", "what", "who", "which") and match["aux"] in ("is", "are", "was", "were"):
+            return f"{subject} asked {wh} {rest} {match['aux']}."
+        if split is not None:
+            return f"{subject} asked {wh} {split['s']}{aux}{split['r'] or ''}."
+    return f"{subject} asked: “{shortened(text, limit).rstrip('?')}?”"
+
+
+def _is_heading(sentence: Sentence, analysis: Analysis) -> bool:
+    """The subject of an e-mail or ticket stands alone in the first line, before a blank one."""
+    line, blank, _ = analysis.folded[sentence.turn].partition("\n\n")
+    return bool(blank) and sentence.end <= len(line) and "\n" not in line and len(words(line)) <= MAX_HEADING_WORDS
 
 
 _ASKS_CUSTOMER = re.compile(r"^(?:could|can|would|will) you (?:please )?|^please ", re.IGNORECASE)

@@ -15,6 +15,7 @@ _FOLD = str.maketrans({"’": "'", "‘": "'", "`": "'", "´": "'", "“": '"', 
 _ABBREVIATION = re.compile(
     r"(?:\b(?:mr|mrs|ms|dr|prof|st|no|nr|approx|etc|e\.g|i\.e|z\.b|bzw|ca|sr|sra|ud|vs|inc|ltd)|\b[a-z])\.$"
 )
+_ORDINAL = re.compile(r"\b\d{1,2}\.(?= [a-zäöü])")
 _STOP = re.compile(r"[.!?…。！？]+[\"')\]]*(?=\s|$)|\n+|(?<=\w)\s*[;]\s+|\s+-{1,2}\s+")
 _PIVOT = re.compile(
     r"\s(?=(?:and (?:i|it|they|then|now|you|he|she|we|this|that|there|my)|but|so (?:i|now|we|you)|because|then (?:i|they)|"
@@ -66,7 +67,7 @@ def spans(text: str) -> list[tuple[int, int]]:
     for stop in _STOP.finditer(folded):
         if _ABBREVIATION.search(folded, max(begin, stop.start() - 6), stop.end()):
             continue
-        if folded[begin : stop.end()].strip(" .)\n-").isdigit():
+        if folded[begin : stop.end()].strip(" .)\n-").isdigit() or _ORDINAL.search(folded, max(begin, stop.start() - 3)):
             continue
         cuts.append((begin, stop.end()))
         begin = stop.end()

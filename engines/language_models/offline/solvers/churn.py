@@ -27,7 +27,7 @@ MAX_REASON_WORDS = 24
 
 
 @dataclass(frozen=True)
-class _Risk:
+class Risk:
     level: str | None
     why: str
     places: tuple[Event | Feeling, ...] = ()
@@ -36,7 +36,7 @@ class _Risk:
 def solve_risk(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
-    risk = _risk(analysis)
+    risk = risk_of(analysis)
     if risk.level not in {o.id for o in field.live_options}:
         return unknown(risk.why)
     grounds = [Ground(p.sentence, p.start, p.end) for p in risk.places]
@@ -48,7 +48,7 @@ def solve_reason(analysis: Analysis, field: CustomField, question: Question) -> 
     """A few words and the customer's own sentence; unknown unless the risk is medium or high."""
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
-    risk = _risk(analysis)
+    risk = risk_of(analysis)
     if risk.level not in ("medium", "high") or not risk.places:
         return unknown("There is no sign that the customer may leave.")
     cause = _cause(analysis, risk.places)
@@ -69,14 +69,15 @@ def solve_reason(analysis: Analysis, field: CustomField, question: Question) -> 
     )
 
 
-def _risk(analysis: Analysis) -> _Risk:
+def risk_of(analysis: Analysis) -> Risk:
+    """The level (None when unknown) and the places it rests on, computed once per conversation."""
     if "churn" not in analysis.memo:
         analysis.memo["churn"] = _judge(analysis)
-    found: _Risk = analysis.memo["churn"]
+    found: Risk = analysis.memo["churn"]
     return found
 
 
-def _judge(analysis: Analysis) -> _Risk:
+def _judge(analysis: Analysis) -> Risk:
     assert analysis.lexicon is not None
     cues, mood = analysis.lexicon.churn, mood_of(analysis)
     leaving = _of_the_relation(analysis, cues.leaving)
@@ -85,41 +86,41 @@ def _judge(analysis: Analysis) -> _Risk:
     if leaving:
         taken_back = [e for e in retracted if e.sentence.index > leaving[-1].sentence.index]
         if not taken_back:
-            return _Risk("high", "The customer says that they leave or will leave.", (leaving[-1], *leaving[:-1]))
+            return Risk("high", "The customer says that they leave or will leave.", (leaving[-1], *leaving[:-1]))
         return _taken_back(mood, taken_back, leaving)
     wavering = _of_the_relation(analysis, cues.wavering)
     if wavering:
         taken_back = [e for e in retracted if e.sentence.index > wavering[-1].sentence.index]
         if taken_back:
             return _taken_back(mood, taken_back, wavering)
-        return _Risk("medium", "The customer is thinking about leaving.", tuple(reversed(wavering)))
+        return Risk("medium", "The customer is thinking about leaving.", tuple(reversed(wavering)))
     if staying and not _ends_unhappy(mood):
-        return _Risk("low", "The customer says or shows that they stay.", tuple(reversed(staying)))
+        return Risk("low", "The customer says or shows that they stay.", tuple(reversed(staying)))
     return _from_mood(mood)
 
 
-def _taken_back(mood: Mood, taken_back: list[Event], before: list[Event]) -> _Risk:
+def _taken_back(mood: Mood, taken_back: list[Event], before: list[Event]) -> Risk:
     level = "medium" if _ends_unhappy(mood) else "low"
-    return _Risk(level, "The customer takes the threat to leave back.", (*reversed(taken_back), before[-1]))
+    return Risk(level, "The customer takes the threat to leave back.", (*reversed(taken_back), before[-1]))
 
 
 def _ends_unhappy(mood: Mood) -> bool:
     return mood.last is not None and mood.last.strength < 0 and mood.resolved is None
 
 
-def _from_mood(mood: Mood) -> _Risk:
+def _from_mood(mood: Mood) -> Risk:
     """Without a word about leaving or staying: how the customer ends."""
     bad = mood.strongest(positive=False, ending=True)
     good = mood.strongest(positive=True, ending=True)
     if _ends_unhappy(mood) and bad is not None and bad.strength <= -CLEAR:
         severe = bad.strength <= -3 or mood.repeated or mood.escalated or mood.unresolved or mood.refused  # noqa: PLR2004
         if severe:
-            return _Risk("medium", "The customer ends unhappy with a matter that is not solved.", (bad,))
+            return Risk("medium", "The customer ends unhappy with a matter that is not solved.", (bad,))
     if good is not None and good.strength >= CLEAR and not _ends_unhappy(mood):
-        return _Risk("low", "The customer ends satisfied.", (good,))
+        return Risk("low", "The customer ends satisfied.", (good,))
     if mood.resolved is not None and (mood.last is None or mood.last.strength > 0):
-        return _Risk("low", "The matter is solved, and the customer is not unhappy.", (mood.resolved,))
-    return _Risk(None, "Nothing the customer says tells whether they stay or leave.")
+        return Risk("low", "The matter is solved, and the customer is not unhappy.", (mood.resolved,))
+    return Risk(None, "Nothing the customer says tells whether they stay or leave.")
 
 
 def _of_the_relation(analysis: Analysis, cue: CueSet) -> list[Event]:

@@ -2,7 +2,9 @@
 
 import re
 from dataclasses import dataclass
+from itertools import chain
 
+from domain.conversation import Role
 from domain.fields import CustomField
 from engines.language_models.offline.analysis import Analysis
 from engines.language_models.offline.evidence import Ground, quotes
@@ -10,12 +12,19 @@ from engines.language_models.offline.found import Found, Question, known, unknow
 from engines.language_models.offline.mood import CLEAR, Mood, mood_of
 from engines.language_models.offline.need import needs_of
 from engines.language_models.offline.retell import agent_statement, customer_statement
+from engines.language_models.offline.solvers.churn import risk_of
 from engines.language_models.offline.text import Sentence, words
 
-MAX_WORDS = 80
-MAX_SENTENCE_WORDS = 24
-CUSTOMER_SENTENCES = 2
-AGENT_SENTENCES = 2
+MAX_WORDS = 78
+MAX_SENTENCE_WORDS = 25
+CUSTOMER_SENTENCES = 4
+AGENT_SENTENCES = 4
+LEAST_TELLING = 0.9
+"""Weight below which an agent's sentence is no news."""
+SAME = 0.7
+"""Share of common words from which on two sentences say the same."""
+MIN_TOPIC_WORDS = 2
+MIN_FILLING_WORDS = 5
 
 _FACT = re.compile(
     r"\d|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|today|tonight|week|month|january|february|march|april|may|june|july|august|september|october|november|december|pounds|euros|dollars|percent)\b|[£$€%]"
@@ -34,39 +43,72 @@ class _Line:
 def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
-    mood = mood_of(analysis)
-    lines = [*_about(analysis), *_done(analysis)]
+    ending = _ending(mood_of(analysis))
+    lines = _within(analysis, _chosen(analysis), ending)
     if not lines:
         return unknown("Nothing of substance is said.")
-    ending = _ending(mood)
-    lines = _within(lines, MAX_WORDS - (len(ending.text.split()) if ending else 0))
     text = " ".join(line.text for line in lines)
-    grounds = [Ground.of(line.sentence) for line in lines]
-    if ending is not None:
-        text = f"{text} {ending.text}"
-        grounds.append(Ground.of(ending.sentence))
-    evidence = quotes(analysis, grounds, question.evidence_role, limit=6)
+    evidence = quotes(analysis, [Ground.of(line.sentence) for line in lines], question.evidence_role, limit=8)
     return known(text[: field.max_length], "Retold from the quoted sentences.", evidence)
 
 
-def _about(analysis: Analysis) -> list[_Line]:
-    """What the customer came for, in the order said."""
-    chosen = sorted(needs_of(analysis)[:CUSTOMER_SENTENCES], key=lambda s: s.index)
-    lines: list[_Line] = []
+def _chosen(analysis: Analysis) -> list[Sentence]:
+    """The most telling sentences: the need, its topic, then by turns what the agent and the customer said."""
+    mood = mood_of(analysis)
+    ironic = {f.sentence.index for f in mood.feelings if f.sarcastic}
+    substance = [
+        s for s in analysis.customer if not analysis.is_small_talk(s) and s.index not in ironic and not _is_masked(s)
+    ]
+    asked = [s for s in needs_of(analysis) if s in substance][:CUSTOMER_SENTENCES]
+    topic = [s for s in substance if s.word_count >= MIN_TOPIC_WORDS][:1]
+    scored = [(weight, s) for s in analysis.agent if (weight := _weight(analysis, s)) > LEAST_TELLING]
+    done = [s for _, s in sorted(scored, key=lambda hit: (-hit[0], -hit[1].index))[:AGENT_SENTENCES]]
+    decisive = [p.sentence for p in (*risk_of(analysis).places[:1], mood.unresolved) if p is not None]
+    ranked = [*asked[:1], *topic, *done[:1], *asked[1:2], *done[1:2], *decisive, *chain(*zip(asked[2:], done[2:], strict=False))]
+    ranked += [*asked[2:], *done[2:], *(s for s in substance[: CUSTOMER_SENTENCES * 2] if s.word_count >= MIN_FILLING_WORDS)]
+    kept: list[Sentence] = []
+    for sentence in ranked:
+        if sentence.index not in ironic and all(_overlap(sentence, other) < SAME for other in kept):
+            kept.append(sentence)
+    return kept
+
+
+def _is_masked(sentence: Sentence) -> bool:
+    """Whether what the sentence says was personal data, so that its masks are all there is to retell."""
+    masks = re.findall(r"\[[a-z_]+\]", sentence.folded)
+    return bool(masks) and (len(masks) > 1 or len(words(re.sub(r"\[[a-z_]+\]", " ", sentence.folded))) < 5)  # noqa: PLR2004
+
+
+def _overlap(one: Sentence, other: Sentence) -> float:
+    mine, theirs = _telling(one), _telling(other)
+    return len(mine & theirs) / min(len(mine), len(theirs)) if mine and theirs else 0.0
+
+
+def _telling(sentence: Sentence) -> set[str]:
+    return {w[:6] for w in words(sentence.folded) if len(w) > 3}  # noqa: PLR2004
+
+
+def _within(analysis: Analysis, chosen: list[Sentence], ending: _Line | None) -> list[_Line]:
+    """As many of the sentences as fit, by their weight, told in the order they were said."""
+    told: list[_Line] = []
+    kept: list[Sentence] = []
     for sentence in chosen:
-        text = customer_statement(sentence, analysis, first=not lines, limit=MAX_SENTENCE_WORDS)
-        if text is not None:
-            lines.append(_Line(text, sentence))
-    return lines
+        lines = _told(analysis, [*kept, sentence]) + ([ending] if ending else [])
+        if sum(len(line.text.split()) for line in lines) <= MAX_WORDS or not told:
+            kept.append(sentence)
+            told = lines
+    return told if kept else []
 
 
-def _done(analysis: Analysis) -> list[_Line]:
-    """The agent's sentences that carry most: deeds, explanations, refusals, promises."""
-    scored = [(score, s) for s in analysis.agent if (score := _weight(analysis, s)) > 0.9]
-    best = sorted(scored, key=lambda hit: (-hit[0], -hit[1].index))[:AGENT_SENTENCES]
-    lines = []
-    for _, sentence in sorted(best, key=lambda hit: hit[1].index):
-        text = agent_statement(sentence, analysis, MAX_SENTENCE_WORDS)
+def _told(analysis: Analysis, chosen: list[Sentence]) -> list[_Line]:
+    """The sentences retold, in the order they were said; the first of the customer's opens."""
+    lines: list[_Line] = []
+    for sentence in sorted(chosen, key=lambda s: s.index):
+        if sentence.role is Role.CUSTOMER:
+            again = bool(lines) and lines[-1].sentence.role is Role.CUSTOMER
+            text = customer_statement(sentence, analysis, first=not again, limit=MAX_SENTENCE_WORDS)
+        else:
+            text = agent_statement(sentence, analysis, MAX_SENTENCE_WORDS)
         if text is not None:
             lines.append(_Line(text, sentence))
     return lines
@@ -102,14 +144,3 @@ def _ending(mood: Mood) -> _Line | None:
     if mood.last.strength < 0:
         return _Line("The customer ended dissatisfied.", mood.last.sentence)
     return _Line("The customer ended satisfied.", mood.last.sentence)
-
-
-def _within(lines: list[_Line], limit: int) -> list[_Line]:
-    kept: list[_Line] = []
-    total = 0
-    for line in lines:
-        total += len(words(line.text.lower()))
-        if total > limit and kept:
-            break
-        kept.append(line)
-    return kept
