@@ -16,6 +16,7 @@ from storage.protocols import DeadLetter, TenantTx
 
 RETURN_AFTER = {
     BACKPRESSURE_REASON: timedelta(minutes=1),
+    "engine_rate_limited": timedelta(minutes=10),
     "engine_quota_exhausted": timedelta(hours=1),
 }
 """Parked for one of these, a run comes back by itself; for any other reason it waits for an operator."""
