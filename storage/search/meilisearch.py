@@ -9,27 +9,22 @@ from meilisearch import Client
 from meilisearch.models.task import TaskInfo
 
 from domain.errors import InvalidInput, NotFound, Unavailable
-from domain.filters.conditions import Holding, conditions
-from domain.filters.facts import fold
+from domain.filters.conditions import conditions
 from domain.ids import is_tenant_id
 from domain.search import (
     DocumentRef,
-    Facet,
-    FacetRequest,
-    Hit,
     PageKey,
     Refusal,
     SearchDocument,
     SearchHealth,
     SearchPage,
     SearchQuery,
-    facet_values,
 )
+from storage.search.meilisearch_answers import Answer, counted_kinds, facet_of, page_of
 from storage.search.meilisearch_client import MeilisearchClients, NoIndex, WriteRefused
 from storage.search.meilisearch_documents import (
     MAX_TOTAL,
     PRIMARY_KEY,
-    TURN_ATTRIBUTES,
     changed_settings,
     document_key,
     query_text,
@@ -38,7 +33,6 @@ from storage.search.meilisearch_documents import (
 )
 from storage.search.meilisearch_filter import (
     ID,
-    LABEL,
     STARTED,
     attribute,
     behind,
@@ -86,14 +80,13 @@ class MeilisearchSearch:
             current = await self._clients.call(lambda client: client.index(self._uid).get_settings())
         except NoIndex:
             await self._create(self._uid)
-            return False
+            return True
         changed = changed_settings(current)
-        if not changed:
-            return False
-        if (await self.health()).documents:
-            return True  # changing them here would hold writes up for as long as a rebuild takes
-        await self._clients.write(lambda client: client.index(self._uid).update_settings(changed))
-        return False
+        if changed and not (await self.health()).documents:
+            await self._clients.write(lambda client: client.index(self._uid).update_settings(changed))
+            return True
+        # On documents a change of settings holds writes up as long as a rebuild does, and searches are refused.
+        return bool(changed) or not (await self.health()).documents
 
     async def _create(self, uid: str) -> None:
         await self._clients.write(
@@ -125,6 +118,8 @@ class MeilisearchSearch:
         return (self._uid, self._next) if self._rebuilding else (self._uid,)
 
     async def _put_all(self, documents: Sequence[SearchDocument], uids: Sequence[str]) -> list[Refusal]:
+        for uid in uids:
+            await self._must_exist(uid)
         newest = {document_key(d.tenant_id, d.id): d for d in documents}
         sized, refused = _sized(newest.values())
         for batch in _batches(sized):
@@ -133,6 +128,10 @@ class MeilisearchSearch:
                 raise Unavailable("the search engine refuses every document")
             refused += bad
         return refused
+
+    async def _must_exist(self, uid: str) -> None:
+        """The engine would create an index that is not there, with settings of its own."""
+        await self._clients.call(lambda client: client.get_raw_index(uid))
 
     async def _put(self, batch: Sequence[_Body], uids: Sequence[str]) -> list[Refusal]:
         """One bad document fails the whole payload: a refused batch is halved until the bad ones stand alone."""
@@ -200,21 +199,19 @@ class MeilisearchSearch:
                 asked["filter"] = [*asked["filter"], behind(order, after)]
         if after is not None:
             answer = await self._ask(query, {**asked, "limit": query.limit + 1})
-            return _page(query, _rows(answer), offset=0)
+            return page_of(query, answer.rows, offset=0)
         return await self._first_page(query, asked)
 
     async def _first_page(self, query: SearchQuery, asked: Mapping[str, Any]) -> SearchPage:
         """With facets and an exact total, which only this one of the engine's two ways of paging gives."""
-        counted = [attribute(kind, facet.key) for facet in query.facets for kind in _counted(facet)]
+        counted = [attribute(kind, facet.key) for facet in query.facets for kind in counted_kinds(facet)]
         answer = await self._ask(query, {**asked, "page": 1, "hitsPerPage": query.limit + 1, "facets": counted or None})
-        page = _page(query, _rows(answer), offset=0)
-        total = int(answer["totalHits"])
-        found = answer.get("facetDistribution") or {}
+        page = page_of(query, answer.rows, offset=0)
         return SearchPage(
             hits=page.hits,
-            total=total,
-            total_is_estimate=total >= MAX_TOTAL,
-            facets=tuple(_facet(request, found) for request in query.facets),
+            total=answer.total,
+            total_is_estimate=answer.total >= MAX_TOTAL,
+            facets=tuple(facet_of(request, answer.facets) for request in query.facets),
             next=page.next,
         )
 
@@ -227,28 +224,29 @@ class MeilisearchSearch:
             start = max(0, after.offset - slack)
             limit = after.offset - start + slack + query.limit + 1
             answer = await self._ask(query, {**_asked(query), "offset": start, "limit": limit})
-            rows = _rows(answer)
-            place = next((number for number, row in enumerate(rows) if row[ID] == after.id), None)
+            rows = answer.rows
+            place = next((number for number, row in enumerate(rows) if row.id == after.id), None)
             everything = start == 0 and len(rows) < limit
             if place is None and not everything and slack < MAX_TOTAL:
                 slack *= 4
                 continue
             if place is None:  # it is gone: what ranks below it follows
-                below = (n for n, row in enumerate(rows) if _rank(row) > (-after.score, -after.started_ms, after.id))
+                last = (-after.score, -after.started_ms, after.id)
+                below = (number for number, row in enumerate(rows) if row.rank > last)
                 place = next(below, len(rows)) - 1
             behind_it = rows[place + 1 :]
             enough = len(behind_it) > query.limit or len(rows) < limit
             if not enough and slack < MAX_TOTAL:
                 slack *= 4
                 continue
-            return _page(query, behind_it[: query.limit + 1], offset=start + place + 1)
+            return page_of(query, behind_it[: query.limit + 1], offset=start + place + 1)
 
-    async def _ask(self, query: SearchQuery, options: dict[str, Any]) -> Mapping[str, Any]:
+    async def _ask(self, query: SearchQuery, options: dict[str, Any]) -> Answer:
         text = query_text(query.words) if query.words else ""
-        answer: Mapping[str, Any] = await self._clients.call(
-            lambda client: client.index(self._uid).search(text, options)
+        sorted_by = None if query.order is None else sorted_attribute(query.order)
+        return await self._clients.call(
+            lambda client: Answer.read(client.index(self._uid).search(text, options), sorted_by)
         )
-        return answer
 
     # -- health -------------------------------------------------------------------------------------------
 
@@ -305,82 +303,6 @@ def _asked(query: SearchQuery) -> dict[str, Any]:
         "showRankingScore": order is None,
         "showMatchesPosition": bool(query.words.terms),
     }
-
-
-def _rows(answer: Mapping[str, Any]) -> list[dict[str, Any]]:
-    return list(answer["hits"])
-
-
-def _rank(row: Mapping[str, Any]) -> tuple[float, int, str]:
-    """Sorts as the engine does: better score, then newer, then id."""
-    return -float(row["_rankingScore"]), -int(row[STARTED]), str(row[ID])
-
-
-def _page(query: SearchQuery, rows: Sequence[Mapping[str, Any]], *, offset: int) -> SearchPage:
-    kept = rows[: query.limit]
-    if len(rows) <= query.limit:
-        return SearchPage(hits=tuple(map(_hit, kept)))
-    last = kept[-1]
-    order = query.order
-    key = PageKey(
-        id=last[ID],
-        value=None if order is None else _sorted_value(last, sorted_attribute(order)),
-        score=float(last.get("_rankingScore") or 0.0),
-        started_ms=int(last[STARTED]),
-        offset=offset + len(kept) - 1,
-    )
-    return SearchPage(hits=tuple(map(_hit, kept)), next=key)
-
-
-def _sorted_value(row: Mapping[str, Any], name: str) -> float | None:
-    parent, _, child = name.partition(".")
-    value = row.get(parent)
-    if child:
-        value = (value or {}).get(child)
-    return None if value is None else float(value)
-
-
-def _hit(row: Mapping[str, Any]) -> Hit:
-    score = row.get("_rankingScore")
-    return Hit(
-        id=row[ID],
-        revision=int(row["revision"]),
-        score=None if score is None else float(score),
-        turns=_matched_turns(row),
-        partial=bool(row["partial"]),
-    )
-
-
-def _matched_turns(row: Mapping[str, Any]) -> tuple[int, ...]:
-    """`indices` of a match say which element of the array it is in; of each attribute only the last element that
-    matches is told."""
-    numbers: Sequence[Sequence[int]] = row.get("turn_numbers") or ()
-    matched: set[int] = set()
-    for name, places in (row.get("_matchesPosition") or {}).items():
-        if name in TURN_ATTRIBUTES:
-            of_attribute = numbers[TURN_ATTRIBUTES.index(name)]
-            matched.update(of_attribute[place["indices"][0]] for place in places if place.get("indices"))
-    return tuple(sorted(matched))
-
-
-def _counted(request: FacetRequest) -> list[Holding | str]:
-    """Texts are counted as they are shown, not as they are compared."""
-    return [LABEL if holding is Holding.TEXT else holding for holding in request.holdings]
-
-
-def _facet(request: FacetRequest, found: Mapping[str, Mapping[str, int]]) -> Facet:
-    counts: list[tuple[str | float | bool, int]] = []
-    texts: dict[str, tuple[str, int]] = {}
-    for kind in _counted(request):
-        for text, count in found.get(attribute(kind, request.key), {}).items():
-            if kind is Holding.NUMBER:
-                counts.append((float(text), count))
-            elif kind is Holding.FLAG:
-                counts.append((text == "true", count))
-            else:
-                shown, so_far = texts.get(fold(text), (text, 0))
-                texts[fold(text)] = shown, so_far + count
-    return Facet(request.key, facet_values([*texts.values(), *counts]))
 
 
 def check_uid(uid: str) -> str:

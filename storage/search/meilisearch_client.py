@@ -100,7 +100,7 @@ class MeilisearchClients:
             raise Unavailable("the search engine did not answer in time") from None
         except (MeilisearchError, OSError):  # what `requests` raises is an OSError
             raise Unavailable("the search engine does not answer") from None
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except (ValueError, TypeError, LookupError, AttributeError) as error:
             # JSON cut off, an HTML page of a proxy, an answer of another shape
             raise Unavailable(f"the search engine's answer is not readable ({type(error).__name__})") from None
 

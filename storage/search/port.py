@@ -19,7 +19,7 @@ class SearchIndex(Protocol):
         """Creates the index where it is missing and brings its settings up to date. Safe to repeat; a start-up step
         of the writer. Settings that are right already are not touched.
 
-        True when the index holds documents and has other settings: it works as it is, and a rebuild mends it.
+        True when a rebuild is due: there was no index, it is empty, or it was made with other settings.
         """
         ...
 

@@ -93,8 +93,7 @@ class PostgresSearch:
         self._rebuilding_since: datetime | None = None
 
     async def prepare(self) -> bool:
-        """The migration has done it."""
-        return False
+        return (await self.health()).documents == 0
 
     async def index(self, documents: Sequence[SearchDocument]) -> Sequence[Refusal]:
         newest = {(d.tenant_id, d.id): d for d in documents}
