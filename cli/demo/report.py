@@ -13,7 +13,7 @@ from rich.text import Text
 
 from api.schemas.conversations import ConversationOut
 from api.schemas.search import SearchOut
-from api.schemas.values import FieldsOut
+from api.schemas.values import FieldsOut, ValueOut
 from cli import output
 from cli.client import ParleyClient
 from domain.conversation import Channel, Status
@@ -22,6 +22,8 @@ from domain.values import EvidenceState, ValueKind
 QUERY = "refund"
 SHOWN_HITS = 3
 SHOWN_TURNS = 8
+FIRST_FIELDS = ("csat", "sentiment", "contact_reason", "churn_risk", "summary", "next_actions")
+"""What is told first of each conversation; other fields follow."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +108,11 @@ def show(console: Console, client: ParleyClient, result: DemoResult) -> None:
         console.print(Rule(f"{channel.value}: {len(of_channel)} conversations"))
         for position, conversation in enumerate(of_channel):
             console.print(output.conversation_head(conversation))
-            found = [v for v in result.fields[conversation.id].effective if v.kind is not ValueKind.UNKNOWN]
+            found = _known(result.fields[conversation.id])
             if position == 0 and conversation.searchable:
                 console.print(Padding(output.turns(client.words(conversation.id), SHOWN_TURNS), (0, 0, 1, 2)))
             if found:
-                console.print(Padding(output.values(found if position == 0 else found[:2]), (0, 0, 1, 2)))
+                console.print(Padding(output.values(found if position == 0 else found[:3]), (0, 0, 1, 2)))
     console.print(Rule(f"search: {QUERY}"))
     for hit in result.search.items[:SHOWN_HITS]:
         console.print(output.hit(hit))
@@ -120,6 +122,12 @@ def show(console: Console, client: ParleyClient, result: DemoResult) -> None:
         console.print(output.explanation(client.explain(explained.id)))
     console.print(Rule())
     console.print(_totals(result))
+
+
+def _known(fields: FieldsOut) -> list[ValueOut]:
+    order = {key: position for position, key in enumerate(FIRST_FIELDS)}
+    known = [v for v in fields.effective if v.kind is not ValueKind.UNKNOWN]
+    return sorted(known, key=lambda v: order.get(v.field, len(order)))
 
 
 def _totals(result: DemoResult) -> Text:
