@@ -41,7 +41,7 @@ class ConversationRun(Frozen):
 
     Planned runs belong to an entry, so an entry at `analyze` or `persist` begins at `plan`; engine calls that were
     recorded are found there and not repeated. task_ids limits analysis to some AI Tasks (a re-run); empty means all
-    that are active. transcription is the engine kind for an entry at `transcribe`.
+    that are active. transcription is the engine kind for an entry at `transcribe`; without it `ingest` chooses again.
     """
 
     run: RunRef

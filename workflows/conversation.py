@@ -59,7 +59,7 @@ class ConversationWorkflow:
     async def _way(self, order: ConversationRun, stages: Stages) -> Ending:
         run, engine = order.run, order.transcription
 
-        if _begins_by(order, Stage.INGEST):
+        if _begins_by(order, Stage.INGEST) or (order.enter_at is Stage.TRANSCRIBE and engine is None):
             engine = (await stages.call(INGEST, run)).transcription
 
         if _begins_by(order, Stage.TRANSCRIBE) and engine is not None:

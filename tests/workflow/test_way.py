@@ -49,6 +49,13 @@ async def test_an_entry_begins_at_its_stage(world: World, stage: Stage) -> None:
     assert world.script.called() == ALL[ALL.index(stage.value) :]
 
 
+async def test_an_entry_at_transcribe_that_does_not_know_its_engine_asks_ingest(world: World) -> None:
+    world.script.answers["ingest"] = IngestResult(transcription=world.script.kind)
+    async with world.workers():
+        await world.outcome(channel=Channel.CALL, enter_at=Stage.TRANSCRIBE, entry=2)
+    assert world.script.called() == ALL
+
+
 @pytest.mark.parametrize("stage", [Stage.ANALYZE, Stage.PERSIST])
 async def test_an_entry_after_the_plan_plans_first_because_planned_runs_belong_to_an_entry(
     world: World, stage: Stage
