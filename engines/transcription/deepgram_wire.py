@@ -67,7 +67,7 @@ class WireAnswer(_Part):
 
 def read_answer(answer: Any, channels: int) -> WireAnswer:
     """The SDK's answer as what it should be, for audio with so many channels. Raises EngineAnswerMalformed."""
-    content = answer.model_dump(warnings=False) if isinstance(answer, BaseModel) else answer
+    content = answer.model_dump(warnings=False, exclude_none=True) if isinstance(answer, BaseModel) else answer
     try:
         read = WireAnswer.model_validate(content)
     except ValidationError as error:

@@ -29,6 +29,7 @@ WORDS = ("hello", "this", "is", "about", "my", "last", "bill", "i", "would", "li
 
 _WORD_SECONDS = 0.25
 _PAUSE_SECONDS = 0.8  # Deepgram's own default for telling utterances apart
+_CHANGE_SECONDS = 0.3  # the pause that counts as a change of voice, where voices are told apart
 _LOUD = 0.02
 
 
@@ -126,7 +127,7 @@ class DeepgramServer:
         if self.script:
             return self.script.popleft()
         try:
-            channels, seconds = _sounding(body)
+            channels, seconds = _sounding(body, _CHANGE_SECONDS if _diarized(received) else _PAUSE_SECONDS)
         except (av.FFmpegError, IndexError):
             return bad_audio()
         return _json(_answer(received, channels, seconds, self.language))
@@ -154,7 +155,11 @@ Sound = tuple[float, float]
 """Start and end in seconds."""
 
 
-def _sounding(data: bytes) -> tuple[list[list[Sound]], float]:
+def _diarized(received: Received) -> bool:
+    return "diarize_model" in received.query or received.query.get("diarize") == ["true"]
+
+
+def _sounding(data: bytes, pause: float) -> tuple[list[list[Sound]], float]:
     """Where each channel sounds, and the length in seconds."""
     with av.open(BytesIO(data), mode="r") as source:
         assert isinstance(source, av.container.InputContainer)
@@ -165,16 +170,16 @@ def _sounding(data: bytes) -> tuple[list[list[Sound]], float]:
     samples = np.concatenate(blocks, axis=1)
     assert len(samples) == count
     step = rate // 20
-    return [_sounds(channel, step, rate) for channel in samples], samples.shape[1] / rate
+    return [_sounds(channel, step, rate, pause) for channel in samples], samples.shape[1] / rate
 
 
-def _sounds(channel: Any, step: int, rate: int) -> list[Sound]:
+def _sounds(channel: Any, step: int, rate: int, pause: float) -> list[Sound]:
     sounds: list[Sound] = []
     for at in range(0, len(channel) - step + 1, step):
         if float(np.abs(channel[at : at + step]).mean()) < _LOUD:
             continue
         start, end = at / rate, (at + step) / rate
-        if sounds and start - sounds[-1][1] < _PAUSE_SECONDS:
+        if sounds and start - sounds[-1][1] < pause:
             sounds[-1] = (sounds[-1][0], end)
         else:
             sounds.append((start, end))
@@ -186,7 +191,7 @@ def _answer(received: Received, channels: list[list[Sound]], seconds: float, lan
     separate = asked.get("multichannel") == ["true"]
     if not separate:
         channels = [sorted(sound for channel in channels for sound in channel)]
-    diarized = "diarize_model" in asked or asked.get("diarize") == ["true"]
+    diarized = _diarized(received)
     utterances = [
         _utterance(number, sound, channel, number % 2 if diarized else None)
         for channel, sounds in enumerate(channels)
