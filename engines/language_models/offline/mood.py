@@ -27,7 +27,7 @@ SURE, VERY_SURE = 0.72, 0.88
 
 _ACKNOWLEDGING = frozenset(
     """that's thats that is it's its it this ok okay oh yes yeah so just then and great perfect lovely brilliant excellent
-    thanks thank you cheers ta good fine cool awesome fab absolutely alright right well much very many sounds
+    thanks thank you cheers ta good fine cool awesome fab absolutely alright right well much very many sounds for your help time all that the information
     perfecto genial gracias vale muchas muy bien super prima danke vielen gut alles klar""".split()  # noqa: SIM905
 )
 

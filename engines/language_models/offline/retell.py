@@ -14,13 +14,13 @@ MAX_HEADING_WORDS = 14
 
 _LEAD = re.compile(
     r"^(?:(?:hi|hello|hey|hiya|dear|yes|yeah|yep|no|ok|okay|right|so|well|um+|uh+|er+m?|oh|ah|and|but|also|now|basically|actually|"
-    r"honestly|sure|great|good news|perfect|thanks|thank you|sorry|alright|all right|lovely|brilliant|of course|there|look|listen|"
+    r"honestly|sure|great|good news|perfect|thanks(?! for)|thank you(?! for)|sorry(?! for)|ho|alright|all right|lovely|brilliant|of course|there|look|listen|"
     r"just|then|anyway|certainly|absolutely|no problem|good morning|good afternoon|good evening|sir|madam|team|again|the thing is|"
     r"hola|buenos días|buenas tardes|hallo|guten tag|to be honest|i see|i understand|fine|great news|first of all|ma'am)\b[\s,.!:-]*)+",
     re.IGNORECASE,
 )
 _FILLERS = re.compile(
-    r"(?:,\s*)?\b(?:um+|uh+|er|erm|you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
+    r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
 )
 _MASKS = {
     "email": "email address", "phone": "phone number", "card": "card", "account": "account", "national_id": "identity number",
@@ -39,6 +39,7 @@ _ASKS_COMPANY = re.compile(
     re.IGNORECASE,
 )
 _ASKS_NOT = re.compile(r"^please (?:don't|do not) ", re.IGNORECASE)
+_COURTEOUS = re.compile(r"^(?:thanks|thank you|sorry|apologies|cheers) for ", re.IGNORECASE)
 _NO_SUBJECT = re.compile(
     r"^(?:just |only |never |already |also |still |then |finally )*(?:got|had|tried|wanted|received|took|taken|booked|rebooked|"
     r"ordered|paid|called|rang|sent|did|never|been|waited|bought|moved|returned|installed|reinstalled|restarted|checked|spoke|"
@@ -135,7 +136,7 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
     """A whole sentence that tells what the customer said or asked; None when it cannot be turned."""
     subject = "The customer" if first else "They"
     text = plain(sentence.text)
-    if not words(text.lower()):
+    if not words(text.lower()) or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":
         return f"{subject} wrote: “{shortened(text, limit)}”." if first else f"Then: “{shortened(text, limit)}”."
@@ -151,11 +152,12 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
         return f"{subject} asked the company not to {shortened(customer_clause(text[asks.end() :]), limit)}."
     if (asks := _ASKS_IF.match(text)) is not None:
         return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit)).rstrip('? ')}."
-    if sentence.question or _WH.match(customer_clause(text)) or _WHETHER.match(customer_clause(text)):
+    text = re.sub(r",? ?\bplease\b,? ?", " ", text).strip()
+    if (sentence.question and not re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE)) or _WH.match(customer_clause(text)) or _WHETHER.match(customer_clause(text)):
         return _question(text, subject, limit)
     if _is_heading(sentence, analysis):
         return f"{subject} got in touch about “{shortened(text, limit)}”."
-    clause = shortened(customer_clause(re.sub(r",? ?\bplease\b,? ?", " ", text).strip()), limit)
+    clause = shortened(customer_clause(text), limit).rstrip("? ")
     if _NO_SUBJECT.match(clause):
         clause = f"they {clause}"
     if clause.startswith(("they ", "they'")):
@@ -210,7 +212,7 @@ _ASKS_CUSTOMER = re.compile(r"^(?:could|can|would|will) you (?:please )?|^please
 def agent_statement(sentence: Sentence, analysis: Analysis, limit: int) -> str | None:
     """A whole sentence that tells what the agent said, did or asked for."""
     text = plain(sentence.text)
-    if len(words(text.lower())) < 3:
+    if len(words(text.lower())) < 3 or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":
         return f"The agent answered: “{shortened(text, limit)}”."
