@@ -1,6 +1,9 @@
 """The filter language by example: what is read, what is refused and how the refusal helps."""
 
+import json
+import re
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
@@ -315,3 +318,21 @@ def test_an_unknown_zone_is_refused() -> None:
     for zone in ("Mars/Olympus", "../etc/passwd", "", "Europe"):
         with pytest.raises(InvalidInput, match="time zone"):
             parse("csat = 3", SCHEMA, now=NOW, zone=zone)
+
+
+# -- the guide ----------------------------------------------------------------------------------------------
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "filters.md").read_text(encoding="utf-8")
+
+
+def test_the_guides_examples_work() -> None:
+    schema = FilterSchema.of([*FIELDS, field("churn_risk", FieldType.CHOICE, options=("low",))])
+    examples, json_form = (block for block in GUIDE.split("\n\n") if block.startswith(("    channel = ", '    {"op"')))
+    for line in examples.splitlines():
+        parse(line.strip(), schema, now=NOW, zone=ZONE)
+    from_json(json.loads(json_form), schema, now=NOW, zone=ZONE)
+
+
+def test_the_guide_names_every_name_and_word() -> None:
+    quoted = set(re.findall(r"`([a-z_]+)`", GUIDE)) | set(re.findall(r"[a-z]+", GUIDE))
+    assert set(BUILT_INS) | KEYWORDS <= quoted
