@@ -19,7 +19,7 @@ from engines.protocols import LanguageModelEngine, Progress
 from services import engine_calls
 from services.analyze_tasks import TaskQuestion, ask, unanswered
 from services.engine_calls import Engines
-from storage.protocols import AnswerRecord, Database, TenantTx
+from storage.protocols import AnswerRecord, Database, TenantTx, UsageEvent
 
 DEFAULT_CONCURRENCY = 4
 
@@ -35,26 +35,22 @@ class _Calls:
     run: RunRef
     config: EngineConfig
     known: dict[str, EngineCall]
-    waiting: list[tuple[EngineCall, str]] = field(default_factory=list)
+    waiting: list[tuple[EngineCall, UsageEvent]] = field(default_factory=list)
 
     def find(self, request_hash: str) -> EngineCall | None:
         return self.known.get(request_hash)
 
     async def record(self, call: EngineCall, task_id: str) -> None:
+        event = engine_calls.usage_event(call, self.config, task_id)
         if not self.config.external:
-            self.waiting.append((call, task_id))
+            self.waiting.append((call, event))
             return
         async with self.database.tenant_tx(self.run.tenant_id) as tx:
-            await self._write(tx, call, task_id)
+            await tx.ledger.record_call(call, self.run.conversation_id, event)
 
     async def flush(self, tx: TenantTx) -> None:
-        for call, task_id in self.waiting:
-            await self._write(tx, call, task_id)
+        await tx.ledger.record_calls(self.waiting, self.run.conversation_id)
         self.waiting.clear()
-
-    async def _write(self, tx: TenantTx, call: EngineCall, task_id: str) -> None:
-        event = engine_calls.usage_event(call, self.config, task_id)
-        await tx.ledger.record_call(call, self.run.conversation_id, event)
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,25 @@ _CALL_COLUMNS = """
   audio_ms, cost_usd, latency_ms, answer, error_code
 """
 
-_RECORD_CALL = """
-with recorded as (
+# Calls with their usage events. A call that is recorded already brings no second event.
+_RECORD_CALLS = """
+with given as (
+  select *
+  from jsonb_to_recordset($3::jsonb) as g (
+    id uuid, request_hash text, engine text, model text, outcome text, requests bigint, input_tokens bigint,
+    output_tokens bigint, cached_tokens bigint, thinking_tokens bigint, audio_ms bigint, cost_usd double precision,
+    latency_ms bigint, answer text, error_code text, events jsonb
+  )
+),
+recorded as (
   insert into engine_call (
-    tenant_id, id, conversation_id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens,
+    tenant_id, conversation_id, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens,
     cached_tokens, thinking_tokens, audio_ms, cost_usd, latency_ms, answer, error_code
   )
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)
+  select $1, $2, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens, cached_tokens,
+    thinking_tokens, audio_ms, cost_usd, latency_ms, answer, error_code
+  from given
+  order by request_hash, id
   on conflict do nothing
   returning id
 ),
@@ -90,11 +102,12 @@ used as (
   )
   select $1, u.id, u.task_id, u.engine, u.at, u.requests, u.input_tokens, u.output_tokens, u.cached_tokens,
     u.thinking_tokens, u.audio_ms, u.cost_usd, u.price_version
-  from jsonb_to_recordset($18::jsonb) as u (
+  from recorded
+  join given using (id)
+  cross join lateral jsonb_to_recordset(given.events) as u (
     id uuid, task_id uuid, engine text, at timestamptz, requests bigint, input_tokens bigint, output_tokens bigint,
     cached_tokens bigint, thinking_tokens bigint, audio_ms bigint, cost_usd double precision, price_version text
   )
-  where exists (select from recorded)
   on conflict do nothing
 )
 select id
@@ -206,30 +219,25 @@ class PostgresLedger(Repository):
         return None if row is None else _call(row)
 
     async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
-        used = call.usage
-        recorded = await self._value(
-            _RECORD_CALL,
-            call.id,
-            conversation_id,
-            call.request_hash,
-            call.engine,
-            call.model,
-            call.outcome,
-            used.requests,
-            used.input_tokens,
-            used.output_tokens,
-            used.cached_tokens,
-            used.thinking_tokens,
-            used.audio_ms,
-            call.cost_usd,
-            call.latency_ms,
-            call.answer,
-            call.error_code,
-            [] if usage is None else [usage],
-        )
-        if recorded is not None:
+        if call.id in await self._record([(call, usage)], conversation_id):
             return call
         return await self.find_call(call.request_hash) or call
+
+    async def record_calls(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> None:
+        if calls:
+            await self._record(calls, conversation_id)
+
+    async def _record(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> set[str]:
+        """Ids of the calls that were new."""
+        given = [
+            {
+                **call.model_dump(exclude={"usage"}),
+                **call.usage.model_dump(),
+                "events": [] if event is None else [event],
+            }
+            for call, event in calls
+        ]
+        return {row["id"] for row in await self._rows(_RECORD_CALLS, conversation_id, given)}
 
 
 def _answer(row: "Record") -> AnswerRecord:

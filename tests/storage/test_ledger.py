@@ -133,3 +133,23 @@ async def test_failed_calls_are_kept_and_not_found_as_answers(db: PostgresDataba
         assert await tx.ledger.record_call(answer, conversation.id, None) == answer
         assert await tx.ledger.find_call("failing") == answer
         assert {c.id for c in await tx.ledger.calls_of(conversation.id)} == {*(f.id for f in failures), answer.id}
+
+
+async def test_several_calls_at_once_are_charged_once_each(db: PostgresDatabase, tenant: Tenant) -> None:
+    conversation = await accept(db, tenant.id)
+    known, new, uncharged = call("known"), call("new"), call("uncharged", CallOutcome.FAILED)
+    first, second = usage(known), usage(new)
+    again = [(known, first), (call("known"), usage(known)), (new, second), (uncharged, None)]
+    async with db.tenant_tx(tenant.id) as tx:
+        await tx.ledger.record_call(known, conversation.id, first)
+        await tx.ledger.record_calls(again, conversation.id)
+        await tx.ledger.record_calls(again, conversation.id)
+        await tx.ledger.record_calls([], conversation.id)
+        recorded = await tx.ledger.calls_of(conversation.id)
+        charged = await tx.session.rows(
+            "select id from usage_event where tenant_id = $1 and id = any ($2::uuid[])",
+            tenant.id,
+            [event.id for _, event in again if event is not None],
+        )
+    assert {c.id: c for c in recorded} == {c.id: c for c in (known, new, uncharged)}
+    assert {row["id"] for row in charged} == {first.id, second.id}

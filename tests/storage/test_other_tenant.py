@@ -130,6 +130,7 @@ CASES: dict[str, Case] = {
     "ledger.calls_of": lambda tx, t: tx.ledger.calls_of(t.conversation.id),
     "ledger.find_call": lambda tx, t: tx.ledger.find_call(CALL_HASH),
     "ledger.record_call": lambda tx, t: tx.ledger.record_call(engine_call(), t.conversation.id, None),
+    "ledger.record_calls": lambda tx, t: tx.ledger.record_calls([(engine_call(), None)], t.conversation.id),
     "values.put": lambda tx, t: tx.values.put([t.value.model_copy(update={"id": new_id(), "value": 1})]),
     "values.current": lambda tx, t: tx.values.current(t.conversation.id),
     "values.history": lambda tx, t: tx.values.history(t.conversation.id, t.field.key),
