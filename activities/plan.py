@@ -5,10 +5,10 @@ from itertools import groupby
 
 from temporalio import activity
 
-from activities.support import begin
+from activities.support import finish
 from domain import contracts
 from domain.contracts import EngineBatch, PlanRequest, PlanResult
-from domain.conversation import Stage, StageStatus
+from domain.conversation import Stage
 from domain.ledger import RunState, TaskRun
 from services.plan_input import gather
 from services.plan_tasks import plan_tasks
@@ -24,11 +24,10 @@ class PlanActivity:
     @activity.defn(name=contracts.PLAN.name)
     async def plan(self, request: PlanRequest) -> PlanResult:
         run = request.run
-        async with begin(self._database, run, Stage.PLAN) as tx:
+        async with finish(self._database, run, Stage.PLAN) as tx:
             given = await gather(tx, run, request.task_ids)
             rows = plan_tasks(given)
             await tx.ledger.plan(rows)
-            await tx.runs.stage(run, Stage.PLAN, StageStatus.COMPLETED, attempt=activity.info().attempt)
         kinds = {name: config.kind for name, config in given.engines.items()}
         planned = [row for row in rows if row.state is RunState.PLANNED]
         return PlanResult(batches=_batches(planned, kinds), skipped=sum(row.state is RunState.SKIPPED for row in rows))

@@ -28,15 +28,14 @@ def heartbeat_on_progress() -> Progress:
 async def begin(database: Database, run: RunRef, stage: Stage) -> AsyncIterator[TenantTx]:
     """The stage's first transaction: the lease is held, the stage is running. Raises Superseded."""
     async with database.tenant_tx(run.tenant_id) as tx:
-        await tx.runs.hold(run)
-        await tx.runs.stage(run, stage, StageStatus.RUNNING, attempt=activity.info().attempt)
+        await tx.runs.hold(run, stage, StageStatus.RUNNING, attempt=activity.info().attempt)
         yield tx
 
 
 @asynccontextmanager
 async def finish(database: Database, run: RunRef, stage: Stage) -> AsyncIterator[TenantTx]:
-    """The stage's last transaction: what it made is written only while the lease still holds. Raises Superseded."""
+    """The stage's last transaction: it completes with what is written in it, and only while the lease still holds.
+    Raises Superseded."""
     async with database.tenant_tx(run.tenant_id) as tx:
-        await tx.runs.hold(run)
+        await tx.runs.hold(run, stage, StageStatus.COMPLETED, attempt=activity.info().attempt)
         yield tx
-        await tx.runs.stage(run, stage, StageStatus.COMPLETED, attempt=activity.info().attempt)

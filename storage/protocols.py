@@ -24,7 +24,7 @@ from domain.fields import CustomField
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec, TaskVersion
-from domain.tenants import NewPartner, NewTenant
+from domain.tenants import NewPartner, NewTenant, TenantChange
 from domain.turns import Turn
 from domain.values import FieldValue, Layer
 
@@ -299,9 +299,17 @@ class Runs(Protocol):
     async def close(self, run: RunRef) -> None: ...
     async def postpone(self, run: RunRef, not_before: datetime) -> None: ...
 
-    async def hold(self, run: RunRef) -> None:
-        """Take or confirm the conversation's lease; holds the conversation's row until the transaction ends. Raises
-        Superseded when there is a newer revision, or a newer entry has held it."""
+    async def hold(
+        self,
+        run: RunRef,
+        stage: Stage | None = None,
+        state: StageStatus = StageStatus.RUNNING,
+        *,
+        attempt: int = 1,
+    ) -> None:
+        """Take or confirm the conversation's lease, and mark the state of a stage if one is given; holds the
+        conversation's row until the transaction ends. Raises Superseded when there is a newer revision, or a newer
+        entry has held it."""
         ...
 
     async def stage(
@@ -378,6 +386,10 @@ class Ledger(Protocol):
     async def find_call(self, request_hash: str) -> EngineCall | None: ...
     async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
         """Insert, or answer the one already recorded under the same request_hash with outcome `answered`."""
+        ...
+
+    async def record_calls(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> None:
+        """Insert several at once; those already recorded stay as they are."""
         ...
 
 
@@ -511,6 +523,10 @@ class Platform(Protocol):
 
     async def create_tenant(self, new: NewTenant) -> Tenant:
         """Raises Conflict when the slug is taken, NotFound without the partner."""
+        ...
+
+    async def change_tenant(self, tenant_id: str, change: TenantChange) -> Tenant:
+        """Raises NotFound."""
         ...
 
     async def create_api_key(

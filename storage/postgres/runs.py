@@ -54,7 +54,7 @@ where tenant_id = $1
 
 # The conversation's row is locked first, as everywhere: a new revision cannot be accepted while this one writes, and
 # transactions of one conversation wait for each other instead of dying in a deadlock.
-_HOLD = """
+_HELD = """
 with current as (
   select id
   from conversation
@@ -62,33 +62,42 @@ with current as (
     and id = $2
     and revision <= $3
   for no key update
+),
+held as (
+  insert into conversation_lease as held (tenant_id, conversation_id, revision, entry)
+  select $1, id, $3, $4
+  from current
+  on conflict (tenant_id, conversation_id) do update
+    set revision = excluded.revision,
+        entry = excluded.entry,
+        held_at = case
+          when (held.revision, held.entry) = (excluded.revision, excluded.entry) then held.held_at
+          else now()
+        end,
+        confirmed_at = now(),
+        released_at = null
+    where (held.revision, held.entry) <= (excluded.revision, excluded.entry)
+  returning 1
 )
-insert into conversation_lease as held (tenant_id, conversation_id, revision, entry)
-select $1, id, $3, $4
-from current
-on conflict (tenant_id, conversation_id) do update
-  set revision = excluded.revision,
-      entry = excluded.entry,
-      held_at = case
-        when (held.revision, held.entry) = (excluded.revision, excluded.entry) then held.held_at
-        else now()
-      end,
-      confirmed_at = now(),
-      released_at = null
-  where (held.revision, held.entry) <= (excluded.revision, excluded.entry)
-returning 1
 """
 
-_STAGE = """
+_HOLD = f"""
+{_HELD}
+select 1
+from held
+"""  # noqa: S608 - constants of this module
+
+_MARKED = """
 insert into stage_state as s (
   tenant_id, conversation_id, revision, stage, entry, state, attempts, started_at, ended_at, last_error
 )
-values (
-  $1, $2, $3, $5, $4, $6, $7,
+select $1, $2, $3, $5, $4, $6, $7,
   case when $6 <> 'pending' then now() end,
   case when $6 in ('completed', 'skipped', 'parked', 'failed') then now() end,
   $8
-)
+"""
+
+_MARK_CONFLICT = """
 on conflict (tenant_id, conversation_id, revision, stage, entry) do update
   set state = excluded.state,
       attempts = excluded.attempts,
@@ -97,6 +106,32 @@ on conflict (tenant_id, conversation_id, revision, stage, entry) do update
       last_error = coalesce(excluded.last_error, s.last_error)
   where s.attempts <= excluded.attempts
 """
+
+_STAGE = _MARKED + _MARK_CONFLICT
+
+_HOLD_AT_STAGE = f"""
+{_HELD},
+marked as (
+  {_MARKED}
+  from held
+  {_MARK_CONFLICT}
+)
+select 1
+from held
+"""  # noqa: S608
+
+# One statement: both rows are the run's own.
+_CLOSE = f"""
+with released as (
+  update conversation_lease
+  set released_at = now()
+  {_KEY}
+    and released_at is null
+)
+update conversation_entry
+set state = 'closed', closed_at = coalesce(closed_at, now())
+{_KEY}
+"""  # noqa: S608
 
 _STAGES = """
 select distinct on (stage) stage as name, state, attempts, started_at, ended_at, last_error
@@ -192,15 +227,7 @@ class PostgresRuns(Repository):
             f"update conversation_lease set released_at = now() {_KEY} and released_at is null",  # noqa: S608
             *_key(run),
         )
-        touched = await self._execute(
-            f"""
-            update conversation_entry
-            set state = 'closed', closed_at = coalesce(closed_at, now())
-            {_KEY}
-            """,  # noqa: S608
-            *_key(run),
-        )
-        _require(touched)
+        _require(await self._execute(_CLOSE, *_key(run)))
 
     async def postpone(self, run: RunRef, not_before: datetime) -> None:
         touched = await self._execute(
@@ -210,8 +237,19 @@ class PostgresRuns(Repository):
         )
         _require(touched)
 
-    async def hold(self, run: RunRef) -> None:
-        held = await self._value(_HOLD, *_key(run))
+    async def hold(
+        self,
+        run: RunRef,
+        stage: Stage | None = None,
+        state: StageStatus = StageStatus.RUNNING,
+        *,
+        attempt: int = 1,
+    ) -> None:
+        """With a stage: also what `stage` does, in the same statement."""
+        if stage is None:
+            held = await self._value(_HOLD, *_key(run))
+        else:
+            held = await self._value(_HOLD_AT_STAGE, *_key(run), stage, state, attempt, None)
         if held is None:
             raise await self._why_not(run.conversation_id, run.revision)
 

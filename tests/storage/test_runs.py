@@ -203,6 +203,23 @@ async def test_the_newest_entry_speaks_for_its_stages(db: PostgresDatabase, tena
     assert states == [("normalize", "completed"), ("analyze", "running")]
 
 
+async def test_the_lease_is_held_and_the_stage_marked_in_one_go(db: PostgresDatabase, tenant: Tenant) -> None:
+    conversation = await accept(db, tenant.id)
+    async with db.tenant_tx(tenant.id) as tx:
+        first, second = await enter(tx, conversation), await enter(tx, conversation)
+        await tx.runs.hold(second, Stage.PLAN, attempt=3)
+        (state,) = await tx.runs.stages(conversation.id, 1)
+    assert (state.name, state.state, state.attempts, state.ended_at) == ("plan", "running", 3, None)
+
+    with pytest.raises(Superseded):
+        async with db.tenant_tx(tenant.id) as tx:
+            await tx.runs.hold(first, Stage.INGEST)
+    async with db.tenant_tx(tenant.id) as tx:
+        await tx.runs.hold(second, Stage.PLAN, StageStatus.COMPLETED, attempt=3)
+        (state,) = await tx.runs.stages(conversation.id, 1)
+    assert (state.state, state.ended_at is not None) == ("completed", True)
+
+
 # -- what the platform sees of them
 
 
