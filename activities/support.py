@@ -2,7 +2,8 @@
 
 import asyncio
 import contextvars
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 from temporalio import activity
@@ -12,14 +13,23 @@ from domain.conversation import Stage, StageStatus
 from engines.protocols import Progress
 from storage.protocols import Database, TenantTx
 
+BEAT_SECONDS = 1.0
+"""How far apart heartbeats are at least. The first one waits as long, so that a short stage sends none: the server
+counts its timeout from the start of the try, and the shortest is many times this."""
 
-def heartbeat_on_progress() -> Progress:
+
+def heartbeat_on_progress(monotonic: Callable[[], float] = time.monotonic) -> Progress:
     """A progress callback that any thread may call; it heartbeats on the event loop the activity runs in."""
     loop = asyncio.get_running_loop()
     context = contextvars.copy_context()
+    due = monotonic() + BEAT_SECONDS
 
     def beat(share: float) -> None:
-        loop.call_soon_threadsafe(context.copy().run, activity.heartbeat, round(share, 3))
+        nonlocal due
+        now = monotonic()
+        if now >= due:
+            due = now + BEAT_SECONDS
+            loop.call_soon_threadsafe(context.copy().run, activity.heartbeat, round(share, 3))
 
     return beat
 
