@@ -5,8 +5,9 @@ These take no Idempotency-Key: a second partner or tenant of the same slug is re
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Path, Request
 
+from api.auth import origin_of
 from api.body import JsonBody, Received
 from api.deps import AnyKey, PlatformConfigurer, Services
 from api.schemas.platform import (
@@ -18,7 +19,8 @@ from api.schemas.platform import (
     TenantListOut,
     TenantOut,
 )
-from domain.tenants import NewPartner, NewTenant
+from domain.ids import TENANT_ID_PATTERN
+from domain.tenants import NewPartner, NewTenant, TenantChange
 
 router = APIRouter(prefix="/v1", tags=["platform"])
 
@@ -70,6 +72,19 @@ async def create_tenant(
 ) -> TenantOut:
     """Limits and retention are part of it: nothing is unlimited by accident. 409 when the slug is taken."""
     return _tenant(await services.provision.create_tenant(principal, body.value))
+
+
+@router.patch("/platform/tenants/{tenant_id}", response_model=TenantOut)
+async def change_tenant(
+    request: Request,
+    tenant_id: Annotated[str, Path(pattern=TENANT_ID_PATTERN, description="The tenant's id.")],
+    principal: PlatformConfigurer,
+    services: Services,
+    body: Annotated[Received[TenantChange], Depends(JsonBody(TenantChange, limit=_SMALL))],
+) -> TenantOut:
+    """Name, time zone, languages, engines. Only what is given changes; in force within seconds."""
+    changed = await services.provision.change_tenant(principal, tenant_id, body.value, origin=origin_of(request))
+    return _tenant(changed)
 
 
 @router.post("/platform/api-keys", status_code=201, response_model=ApiKeyOut)

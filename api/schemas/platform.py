@@ -30,6 +30,10 @@ class TenantOut(Out):
     languages: list[str]
     partner_id: str | None
     state: str
+    external_languages: list[str]
+    allowed_engines: list[str] | None
+    language_model: str | None
+    transcription: str | None
 
 
 class TenantListOut(Out):

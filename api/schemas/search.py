@@ -1,10 +1,10 @@
 """Search results."""
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from api.body import validate
 from api.schemas.common import Out
 from api.schemas.conversations import ConversationRow
 from domain.conversation import Role
@@ -26,10 +26,9 @@ class SearchQueryIn(BaseModel):
     highlight: bool = True
 
     def request(self) -> SearchRequest:
-        """The same as the body of the POST."""
-        values: dict[str, Any] = self.model_dump(exclude={"facets"})
+        """The same as the body of the POST. Raises InvalidInput."""
         names = tuple(name.strip() for name in (self.facets or "").split(",") if name.strip())
-        return SearchRequest(**values, facets=names)
+        return validate(SearchRequest, {**self.model_dump(exclude={"facets"}), "facets": names})
 
 
 class SpanOut(Out):
