@@ -181,8 +181,14 @@ class Analysis:
 
 
 def _is_whole(cue: CueSet, text: str) -> bool:
-    match = cue.search(text)
-    return match is not None and match.start() == 0 and match.end() == len(text)
+    """Whether the text is nothing but the cue's phrases, one after another."""
+    rest = text
+    while rest:
+        match = cue.search(rest)
+        if match is None or match.start() != 0:
+            return False
+        rest = rest[match.end() :].strip()
+    return True
 
 
 class AnalysisCache:

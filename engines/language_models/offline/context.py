@@ -219,7 +219,8 @@ def _turns_bitter(
         or is_hypothetical(sentence, folded, start, lexicon)
     ):
         return False
-    if _BITTER_TURN.match(folded, end) and _grievance(folded, lexicon, end, sentence.end):
+    opens = start - sentence.start <= 4 and re.match(r"\s*[,!.]", folded[end : sentence.end]) is not None  # noqa: PLR2004
+    if (opens or _BITTER_TURN.match(folded, end)) and _grievance(folded, lexicon, end, sentence.end):
         return not _denied_grievance(folded, lexicon, end, sentence.end)
     if sentence.word_count > SHORT_REMARK_WORDS:
         return False

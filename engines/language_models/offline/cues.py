@@ -1,6 +1,6 @@
 """A cue is a phrase that says something when it is found: a small pattern language over folded text.
 
-In a phrase a space is any white space, `'` may be missing (`don't` finds `dont`), `~` is the rest of a word
+In a phrase a space is any white space, `'` may be missing (`don't` finds `dont`, but `we'll` not `well`), `~` is the rest of a word
 (`cancel~` finds `cancelled`), and ` … ` stands for up to four words. The rest is a regular expression. A cue begins
 and ends at a word's border.
 """
@@ -9,6 +9,11 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
+
+_OPTIONAL_APOSTROPHE = re.compile(
+    r"'(?!(?<=\bi')(?:ll|d)\b)(?!(?<=\bwe')(?:ll|re|d)\b)(?!(?<=\bhe')(?:ll|d)\b)(?!(?<=\bshe')(?:ll|d)\b)"
+)
+"""Not in `we'll`, `we're`, `i'll`, `i'd`, `he'll`, `she'll`: without it they are other words."""
 
 _GAP = r"(?:[^\w.!?\n]+[\w']+){0,4}?[^\w.!?\n]+"
 
@@ -20,7 +25,7 @@ def expression(phrase: str) -> str:
 
 
 def _words(part: str) -> str:
-    return part.replace("'", "'?").replace("~", r"\w*").replace(" ", r"\s+")
+    return _OPTIONAL_APOSTROPHE.sub("'?", part).replace("~", r"\w*").replace(" ", r"\s+")
 
 
 @lru_cache(maxsize=512)

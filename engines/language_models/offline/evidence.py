@@ -57,14 +57,13 @@ def _quote(analysis: Analysis, ground: Ground, role: Role | None) -> Evidence | 
 
 
 def _candidates(analysis: Analysis, ground: Ground, text: str) -> list[tuple[int, int]]:
-    """The sentence, or the part around what matters; a short one first together with its neighbour."""
+    """The sentence, or the part around what matters; with its neighbour when it is short or says too little alone."""
     sentence = ground.sentence
     if sentence.end - sentence.start > MAX_QUOTE_CHARS:
         return [_window(text, sentence, ground)]
     own = (sentence.start, sentence.end)
-    if len(words(sentence.folded)) >= MIN_QUOTE_WORDS:
-        return [own]
-    return [*_with_neighbour(analysis.sentences, sentence), own]
+    wider = _with_neighbour(analysis.sentences, sentence)
+    return [own, *wider] if len(words(sentence.folded)) >= MIN_QUOTE_WORDS else [*wider, own]
 
 
 def _with_neighbour(sentences: Sequence[Sentence], sentence: Sentence) -> list[tuple[int, int]]:

@@ -4,6 +4,7 @@ Offsets are character offsets in the turn's own text; whatever is quoted is a sl
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from domain.conversation import Role
@@ -39,6 +40,11 @@ def fold(text: str) -> str:
 def words(folded: str) -> list[str]:
     """Words without punctuation; `don't` is one word."""
     return _WORD.findall(folded)
+
+
+def has_symbol(text: str) -> bool:
+    """Whether the text has an emoji or the like: without a word it may still say something."""
+    return any(unicodedata.category(c) == "So" for c in text)
 
 
 @dataclass(frozen=True)
@@ -90,7 +96,7 @@ def _shorter(folded: str, start: int, end: int) -> list[tuple[int, int]]:
         start = begin
     pieces.append((start, end))
     trimmed = [_trim(folded, *piece) for piece in pieces]
-    return [(a, b) for a, b in trimmed if words(folded[a:b])]
+    return [(a, b) for a, b in trimmed if words(folded[a:b]) or has_symbol(folded[a:b])]
 
 
 def _trim(folded: str, start: int, end: int) -> tuple[int, int]:

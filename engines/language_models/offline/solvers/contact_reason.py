@@ -22,6 +22,10 @@ LEAST_SHARE = 0.15
 MIN_SCORE = 1.5
 SAYS_QUESTION = 6.0
 """Weight of the cues by which customers say that they only have a question."""
+PLAIN = 5.0
+"""Weight from which on the words say plainly that it is more than a question."""
+DENIABLE = frozenset({"complaint", "refund_return", "cancellation"})
+"""Reasons that customers also name to say that it is not theirs: "I don't want to send it back"."""
 READ_SENTENCES = 14
 CLASSIFIED_SENTENCES = 5
 
@@ -80,7 +84,11 @@ def _by_cues(analysis: Analysis, options: set[str]) -> dict[str, _Tally]:
             hits = [
                 (event.weight, event)
                 for cue in analysis.lexicon.reasons[reason]
-                for event in analysis.cues(cue, (sentence,))
+                for event in (
+                    analysis.events(cue, (sentence,), hypotheses=True)
+                    if reason in DENIABLE
+                    else analysis.cues(cue, (sentence,))
+                )
             ]
             if not hits:
                 continue
@@ -119,6 +127,9 @@ def _prefer_the_specific(tallies: dict[str, _Tally]) -> None:
                     tallies[reason].score *= 0.6
     says_question = max((w for w, _ in tallies["information"].grounds), default=0) if "information" in tallies else 0
     if says_question >= SAYS_QUESTION * DECAY:
+        for reason, tally in tallies.items():
+            if reason != "information" and max((w for w, _ in tally.grounds), default=0) < PLAIN:
+                tally.score *= 0.6
         return
     specific_best = max((t.score for r, t in tallies.items() if r not in ("information", "other")), default=0.0)
     if "information" in tallies and specific_best >= 4:

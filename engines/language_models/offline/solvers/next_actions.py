@@ -114,7 +114,7 @@ def _offered(analysis: Analysis) -> list[_Action]:
     return found
 
 
-_MEANWHILE = re.compile(r"(?:see|help|take|have|get|ask|confirm|read|look|check|run|try|do|start|explain|understand|offer)\b")
+_MEANWHILE = re.compile(r"(?:see|help|take|have|get|confirm|read|look|check|run|try|do|start|explain|understand|offer)\b")
 
 
 def _is_momentary(analysis: Analysis, sentence: Sentence, text: str) -> bool:
@@ -147,8 +147,11 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
     assert analysis.lexicon is not None
     mine = _telling(promise.folded)
     arrived = mood_of(analysis).resolved
-    if arrived is not None and arrived.sentence.turn > promise.turn and _ARRIVED.search(arrived.sentence.folded):
-        return _SENT.search(promise.folded) is not None
+    if arrived is not None and arrived.sentence.turn > promise.turn:
+        if _ARRIVED.search(arrived.sentence.folded):
+            return True
+        if _MENDED.search(promise.folded):
+            return True
     for later in analysis.agent:
         if later.index <= promise.index or later.turn == promise.turn:
             continue
@@ -161,8 +164,8 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
     return False
 
 
-_ARRIVED = re.compile(r"\b(?:account|statement|arrived|came|come|received|got|here|landed|delivered|through|refund)\b")
-_SENT = re.compile(r"\b(?:refund\w*|credit\w*|payment|money|send|sent|sending|ship\w*|deliver\w*|replac\w*|arrive|reach|courier|parcel|email\w*|days|link|code)\b")
+_ARRIVED = re.compile(r"\b(?:account|statement|arrived|came|come|received|got|here|landed|delivered|refund)\b")
+_MENDED = re.compile(r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|investigat\w*|restart\w*|reset\w*)\b")
 _COMMON = frozenset(
     "that this with will your you have been just then from they them into for the and now going also when what more make sure get let".split()
 )
