@@ -49,7 +49,7 @@ class ParleyClient:
         self._http = httpx.Client(base_url=connection.url, headers=headers, timeout=TIMEOUT)
         self.url = connection.url
         if connection.tenant:
-            self._http.headers["Parley-Tenant"] = self._tenant_id(connection.tenant)
+            self._http.headers["Parley-Tenant"] = self.tenant_id(connection.tenant)
 
     def __enter__(self) -> Self:
         return self
@@ -137,9 +137,17 @@ class ParleyClient:
             if cursor is None:
                 return
 
-    def _tenant_id(self, named: str) -> str:
+    def acts_on(self) -> str:
+        """The id of the tenant calls act on. Raises NotConnected when none is named."""
+        named = self._http.headers.get("Parley-Tenant")
+        if named is None:
+            raise NotConnected("name the tenant with --tenant")
+        return str(named)
+
+    def tenant_id(self, named: str) -> str:
+        """The id of a tenant given by slug or id. Raises NotConnected."""
         if is_tenant_id(named):
-            return named
+            return str(named)
         known = {tenant["slug"]: tenant["id"] for tenant in self.request("GET", "/v1/platform/tenants")["items"]}
         if named not in known:
             raise NotConnected(f"there is no tenant {named}; there are {', '.join(sorted(known)) or 'none'}")

@@ -27,7 +27,8 @@ dead_letters = typer.Typer(help="What failed for good, and how to enter it again
 
 
 @contextmanager
-def _client(tenant: str | None) -> Iterator[ParleyClient]:
+def client_of(tenant: str | None) -> Iterator[ParleyClient]:
+    """A connected client; what goes wrong is told, and ends the command with 1."""
     try:
         with ParleyClient(connect(tenant)) as client:
             yield client
@@ -56,7 +57,7 @@ def ingest(
     """
     found = [f for path in files for f in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
     failures = 0
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         for file in track(found, "handing in", console=output.err, disable=json_ or len(found) < 2):
             try:
                 answer = client.start(_body(file, client), wait=wait)
@@ -107,7 +108,7 @@ def show(conversation: Conversation, tenant: TenantOption = None, json_: Json = 
 
         parley show 0b6f… --json | jq .fields
     """
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         found = client.conversation(conversation)
         if json_:
             output.as_json(found)
@@ -127,7 +128,7 @@ def explain(conversation: Conversation, tenant: TenantOption = None, json_: Json
 
         parley explain 0b6f…
     """
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         found = client.explain(conversation)
         if json_:
             output.as_json(found)
@@ -158,7 +159,7 @@ def search(
     body |= {"where": where} if where else {}
     body |= {"sort": sort} if sort else {}
     body |= {"facets": [f.strip() for f in facets.split(",") if f.strip()]} if facets else {}
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         found = client.search(body)
     if json_:
         output.as_json(found)
@@ -189,7 +190,7 @@ def rerun(
 
         parley rerun 0b6f… --task csat
     """
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         entered = client.rerun(conversation, task or [], from_stage)
     if json_:
         output.as_json(entered)
@@ -211,7 +212,7 @@ def list_dead_letters(
 
         parley dead-letters list --all --json | jq .error_type
     """
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         found = list(client.dead_letters(all_of_them=all_))
     if json_:
         output.as_json(found)
@@ -238,7 +239,7 @@ def redrive(
 
         parley dead-letters redrive 5c1e…
     """
-    with _client(tenant) as client:
+    with client_of(tenant) as client:
         entered = client.redrive(dead_letter)
     if json_:
         output.as_json(entered)

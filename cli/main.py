@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import commands, stack, upkeep
+from cli import commands, platform, stack, upkeep
 from cli.demo.command import demo
 
 app = typer.Typer(
@@ -14,6 +14,7 @@ app = typer.Typer(
 stack.register(app)
 app.command()(demo)
 commands.register(app)
+platform.register(app)
 upkeep.register(app)
 
 

@@ -1,7 +1,8 @@
 """How the command line shows things. Conversation text is never taken for markup."""
 
+import json
 from collections.abc import Iterable, Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import typer
 from pydantic import BaseModel
@@ -42,6 +43,11 @@ def as_json(answer: BaseModel | Sequence[BaseModel]) -> None:
     """Machine-readable: one object, or one a line for several."""
     for item in [answer] if isinstance(answer, BaseModel) else answer:
         print(item.model_dump_json())
+
+
+def print_json(answer: dict[str, Any]) -> None:
+    """One object a line."""
+    print(json.dumps(answer, ensure_ascii=False))
 
 
 def conversation_head(conversation: ConversationOut) -> RenderableType:

@@ -69,3 +69,33 @@ class NewTenant(Frozen):
         if not is_zone(self.time_zone):
             raise ValueError("time_zone is not an IANA time zone")
         return self
+
+
+class TenantChange(Frozen):
+    """What of a tenant may change; only what is given does. Null for an engine: the nearest one configured; null for
+    allowed_engines: every engine the operator configured."""
+
+    name: Annotated[ShortText, StringConstraints(min_length=1)] | None = None
+    time_zone: Annotated[str, StringConstraints(max_length=64)] | None = None
+    languages: Languages | None = None
+    external_languages: Languages | None = None
+    allowed_engines: Annotated[tuple[Slug, ...], Field(max_length=100)] | None = None
+    language_model: Slug | None = None
+    transcription: Slug | None = None
+
+    @model_validator(mode="after")
+    def _known_zone(self) -> "TenantChange":
+        if self.time_zone is not None and not is_zone(self.time_zone):
+            raise ValueError("time_zone is not an IANA time zone")
+        return self
+
+    @property
+    def given(self) -> dict[str, object]:
+        """The change by name, in JSON's types."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def engines(self) -> frozenset[str]:
+        """Every engine it names."""
+        named = (self.language_model, self.transcription, *(self.allowed_engines or ()))
+        return frozenset(name for name in named if name is not None)

@@ -6,7 +6,7 @@ from datetime import datetime
 from domain.clock import Clock, utc_now
 from domain.errors import Conflict, Forbidden, InvalidInput, NotFound
 from domain.fields import Owner
-from domain.tenants import NewPartner, NewTenant
+from domain.tenants import NewPartner, NewTenant, TenantChange
 from services.authenticate import Principal, Scope
 from storage.protocols import Database, NewApiKey, Partner, Tenant
 
@@ -52,6 +52,28 @@ class Provision:
         _require_level(principal, Owner.OPERATOR, Owner.PARTNER)
         found = await self._database.platform.tenants()
         return [t for t in found if principal.partner_id in (None, t.partner_id)]
+
+    async def change_tenant(
+        self, principal: Principal, tenant_id: str, change: TenantChange, *, origin: str | None
+    ) -> Tenant:
+        """Audited. Raises NotFound (absent, or of another partner), InvalidInput (an engine there is not)."""
+        _require_level(principal, Owner.OPERATOR, Owner.PARTNER)
+        if not any(tenant.id == tenant_id for tenant in await self.tenants(principal)):
+            raise NotFound("no such tenant")
+        async with self._database.tenant_tx(tenant_id) as tx:
+            unknown = change.engines - {engine.name for engine in await tx.catalog.engines()}
+            if unknown:
+                raise InvalidInput.of("engines", f"there is no engine {', '.join(sorted(unknown))}")
+            before = {name: getattr(tx.tenant, name) for name in change.given}
+            await tx.audit.record(
+                actor=principal.actor,
+                action="tenant.change",
+                subject=tenant_id,
+                origin=origin,
+                before=before,
+                after=change.given,
+            )
+        return await self._database.platform.change_tenant(tenant_id, change)
 
     async def create_api_key(
         self,

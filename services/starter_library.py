@@ -89,7 +89,7 @@ async def install(
                 spec=starter.spec,
                 state=VersionState.PUBLISHED,
                 author=SHIPPED_BY,
-                reason="ships with the product",
+                reason=starter.reason,
                 created_at=utc_now(),
             )
         )

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from domain.contracts import RunRef
+from domain.errors import NotFound
 from domain.ids import new_id, new_tenant_id
-from domain.tenants import NewPartner, NewTenant
+from domain.tenants import NewPartner, NewTenant, TenantChange
 from storage.api_keys import api_key_hash, new_api_key
 from storage.postgres.connections import transaction
 from storage.postgres.tenants import to_tenant
@@ -74,6 +75,12 @@ class PostgresPlatform:
 
     async def create_tenant(self, new: NewTenant) -> Tenant:
         rows = await self._rows("select * from platform_create_tenant($1, $2)", new_tenant_id(), new)
+        return to_tenant(rows[0])
+
+    async def change_tenant(self, tenant_id: str, change: TenantChange) -> Tenant:
+        rows = await self._rows("select * from platform_change_tenant($1, $2)", tenant_id, change.given)
+        if not rows:
+            raise NotFound("no such tenant")
         return to_tenant(rows[0])
 
     async def create_api_key(

@@ -64,6 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/conversations/{conversation_id}": {"tags": ["mine"]},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
+    "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
     "POST /v1/platform/api-keys": {"name": "k", "scopes": ["read"]},
 }
 """Right bodies: a wall that only a wrong body meets is none."""
@@ -89,6 +90,7 @@ async def owned(api: ApiServer) -> Owned:
             await seeder.concluded(run, Conclusion.FAILED, Stage.ANALYZE, "engine_unavailable")
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
+    ids["tenant_id"] = tenant.id
     return Owned(tenant, ids)
 
 

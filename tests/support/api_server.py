@@ -14,13 +14,11 @@ import uvicorn
 
 from api.__main__ import for_serving, server_config
 from api.app import create_app
-from domain.clock import utc_now
-from domain.starter import STARTER_FIELDS, STARTER_TASKS
-from domain.tasks import TaskVersion, VersionState
 from infra.api_wiring import open_api_services
 from infra.embedded.process import free_port
 from infra.secrets import SecretRef
 from infra.settings import Profile, Settings
+from services import starter_library
 from services.backlog import BacklogLimit
 from storage.postgres.provisioning import Provisioning
 from tests.support.stack import DatabaseUrls
@@ -176,20 +174,6 @@ async def _provision(database: DatabaseUrls) -> str:
     """The starter library and a platform key: what set-up commands do with the owner's URL."""
     async with Provisioning.connect(database.owner) as provisioning:
         async with provisioning.configuration() as config:
-            for custom_field in STARTER_FIELDS:
-                await config.put_field(custom_field)
-            for starter in STARTER_TASKS:
-                await config.put_task(starter.task)
-                await config.put_version(
-                    TaskVersion(
-                        id=starter.spec.version_id(),
-                        task_id=starter.task.id,
-                        spec=starter.spec,
-                        state=VersionState.PUBLISHED,
-                        author="test",
-                        reason=starter.reason,
-                        created_at=utc_now(),
-                    )
-                )
+            await starter_library.install(config)
         issued = await provisioning.create_api_key("platform", scopes=SCOPES)
         return issued.key.get_secret_value()
