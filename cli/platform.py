@@ -1,4 +1,4 @@
-"""`parley tenants` and `parley keys`: setting up tenants and handing out keys, over the API."""
+"""`parley tenants`, `parley tasks`, `parley keys`: setting up tenants and handing out keys, over the API."""
 
 from typing import Annotated, Any
 
@@ -11,6 +11,7 @@ from cli.commands import Json, TenantOption, client_of
 from storage.api_keys import SCOPES
 
 tenants = typer.Typer(help="The tenants a key may act on, and their engines.", no_args_is_help=True)
+tasks = typer.Typer(help="AI Tasks: what there is, and what runs for a tenant.", no_args_is_help=True)
 keys = typer.Typer(help="API keys for connectors and people.", no_args_is_help=True)
 
 
@@ -42,6 +43,48 @@ def list_tenants(json_: Json = False) -> None:
             tenant["id"],
         )
     output.out.print(table)
+
+
+@tenants.command("create")
+def create_tenant(
+    slug: Annotated[str, typer.Argument(help="Short name, lower case.", show_default=False)],
+    name: Annotated[str, typer.Option(help="As people read it.", show_default=False)],
+    time_zone: Annotated[str, typer.Option(help="IANA name.")] = "UTC",
+    languages: Annotated[str, typer.Option(help="Tags with commas, the first is the main one.")] = "en",
+    conversations: Annotated[int, typer.Option(help="A month, at most; warned at four fifths.")] = 10_000,
+    audio_minutes: Annotated[int, typer.Option(help="A month, at most.")] = 10_000,
+    requests: Annotated[int, typer.Option(help="To engines, a month, at most.")] = 100_000,
+    tokens: Annotated[int, typer.Option(help="A month, at most.")] = 100_000_000,
+    cost_usd: Annotated[float, typer.Option(help="US dollars a month, at most.")] = 100.0,
+    audio_days: Annotated[int, typer.Option(help="Audio is kept so long.")] = 90,
+    text_days: Annotated[int, typer.Option(help="Transcripts and threads are kept so long.")] = 365,
+    insight_days: Annotated[int, typer.Option(help="Values are kept so long.")] = 730,
+) -> None:
+    """Make a tenant. No limit is unlimited and nothing is kept for ever: say what you want, or take these.
+
+    Examples:
+
+        parley tenants create acme --name "Acme Ltd" --time-zone Europe/Berlin --languages de,en
+
+        parley tasks activate csat sentiment summary --tenant acme
+    """
+    stops = {
+        "conversations": conversations,
+        "audio_minutes": audio_minutes,
+        "requests": requests,
+        "tokens": tokens,
+        "cost_usd": cost_usd,
+    }
+    body = {
+        "slug": slug,
+        "name": name,
+        "time_zone": time_zone,
+        "languages": _tags(languages),
+        "limits": {kind: {"warn_at": stop * 0.8, "stop_at": stop} for kind, stop in stops.items()},
+        "retention": {"audio_days": audio_days, "text_days": text_days, "insight_days": insight_days},
+    }
+    with client_of(None) as client:
+        output.print_json(client.request("POST", "/v1/platform/tenants", json=body))
 
 
 @tenants.command("set")
@@ -100,7 +143,48 @@ def create_key(
     print(issued["key"])
 
 
+@tasks.command("list")
+def list_tasks(tenant: TenantOption = None, json_: Json = False) -> None:
+    """The AI Tasks the tenant sees, and which of them run for it.
+
+    Examples:
+
+        parley tasks list --tenant acme
+    """
+    with client_of(tenant) as client:
+        found = client.request("GET", "/v1/tasks")["items"]
+    if json_:
+        for task in found:
+            output.print_json(task)
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in ("task", "", "fields", "purpose"):
+        table.add_column(column, overflow="fold")
+    for task in found:
+        version = task["active"] or task["newest"] or {"fields": [], "purpose": ""}
+        state = Text("active", "green") if task["active"] else Text("off", "dim")
+        table.add_row(task["slug"], state, ", ".join(version["fields"]), Text(version["purpose"]))
+    output.out.print(table)
+
+
+@tasks.command("activate")
+def activate_tasks(
+    slugs: Annotated[list[str], typer.Argument(help="Tasks by name.", show_default=False)], tenant: TenantOption = None
+) -> None:
+    """Let tasks run for the tenant, in their newest published version.
+
+    Examples:
+
+        parley tasks activate csat sentiment summary --tenant acme
+    """
+    with client_of(tenant) as client:
+        for slug in slugs:
+            client.request("POST", f"/v1/tasks/{slug}/activation", json={})
+            output.out.print(f"{slug} runs from now on", highlight=False)
+
+
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
     app.add_typer(tenants, name="tenants")
     app.add_typer(keys, name="keys")
+    app.add_typer(tasks, name="tasks")
