@@ -28,7 +28,6 @@ from domain.errors import (
     Unavailable,
     UndecodableContent,
 )
-from domain.policies import StagePolicy
 from tests.support.workflows import BOUND, World, events, fast, hang, names, until, use_policies
 
 STAGES = ["ingest", "transcribe", "normalize", "plan", "persist"]
@@ -253,8 +252,8 @@ async def test_a_plan_that_fails_locally_is_tried_remotely(world: World) -> None
 
 
 async def test_a_plan_that_hangs_gives_way_within_its_local_time(world: World) -> None:
-    use_policies(plan_local=StagePolicy(start_to_close=1, schedule_to_close=1, maximum_attempts=4))
-    world.script.on("plan", hang)
+    use_policies(plan_local=fast(start_to_close=0.5, schedule_to_close=5, maximum_attempts=2))
+    world.script.on("plan", hang, hang)
     async with world.workers():
         handle = await world.start()
         assert (await handle.result()).outcome is Outcome.COMPLETED
