@@ -1,7 +1,7 @@
 """Whisper on this machine (faster-whisper: CTranslate2, 8-bit weights): each speaker's track on its own.
 
 Decoding is pinned, so the same audio gives the same words: beam of 5, temperature 0 without a random fallback, no
-text carried from one window to the next (an error would be carried too).
+text carried from one window to the next (an error would be carried too). `docs/adr` tells what was tried.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, ValidationError
 
 from domain.audio_facts import length_ms
@@ -35,6 +36,8 @@ _DECODING: Mapping[str, Any] = {
     "word_timestamps": True,
     "vad_filter": False,  # the windows hold speech only
 }
+_CIRCLING = 2.4
+"""Whisper's own threshold for text that repeats itself: its length by its length compressed."""
 _ENGLISH = "en"
 _MOST_THREADS = 4
 
@@ -150,13 +153,7 @@ class WhisperEngine:
     ) -> Iterator[Word]:
         """The track's words in the call's time. `heard` is told how many samples have been gone through."""
         for window in windows_of(track.samples, track.sample_rate, heard):
-            answer, _ = model.transcribe(
-                window.audio(track.samples),
-                language=_whisper_code(language),
-                hotwords=", ".join(vocabulary) or None,
-                **_DECODING,
-            )
-            for segment in answer:
+            for segment in _heard(model, window.audio(track.samples), language, vocabulary):
                 for word in segment.words or ():
                     start_ms, end_ms = window.original(word.start, word.end, track.sample_rate)
                     yield Word(
@@ -184,6 +181,25 @@ class WhisperEngine:
 
     def _unknown_language(self, asked: str) -> EngineRejected:
         return EngineRejected(f"the Whisper model {self._model_name} does not know the language asked for: {asked}")
+
+
+def _heard(model: Any, audio: NDArray[np.float32], language: str, vocabulary: tuple[str, ...]) -> list[Any]:
+    """What the model hears in a window, as `faster_whisper` segments.
+
+    A beam without a random fallback may circle in one phrase; text that compresses too well shows it, and the window
+    is heard again with no three words allowed twice.
+    """
+
+    options = {**_DECODING, "language": _whisper_code(language), "hotwords": ", ".join(vocabulary) or None}
+
+    def hear(**more: Any) -> list[Any]:
+        segments, _ = model.transcribe(audio, **options, **more)
+        return list(segments)
+
+    segments = hear()
+    if any(segment.compression_ratio > _CIRCLING for segment in segments):
+        return hear(no_repeat_ngram_size=3)
+    return segments
 
 
 class _GivenUp(Exception):

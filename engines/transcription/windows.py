@@ -20,6 +20,7 @@ WINDOW_SECONDS = 28.0
 SHORTEST_SILENCE_MS = 2_000
 PAD_MS = 200
 """How much before and after a stretch is heard with it: soft first and last sounds."""
+SHORTEST_WORD_MS = 60
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,8 @@ class Window:
         offset = stretch.start - (int(ends[index]) - stretch.length)
         inside = (min(max(at * rate + offset, stretch.start), stretch.end) for at in (start, end))
         first, last = (round(at * 1000 / rate) for at in inside)
+        if last - first < SHORTEST_WORD_MS:  # placed beyond the end of its stretch
+            first = max(round(stretch.start * 1000 / rate), last - SHORTEST_WORD_MS)
         return first, max(first, last)
 
 
