@@ -21,7 +21,7 @@ from domain.search import (
     SearchQuery,
 )
 from storage.search.meilisearch_answers import Answer, counted_kinds, facet_of, page_of
-from storage.search.meilisearch_client import MeilisearchClients, NoIndex, WriteRefused
+from storage.search.meilisearch_client import MeilisearchClients, NoIndex, SearchDefect, WriteRefused
 from storage.search.meilisearch_documents import (
     MAX_TOTAL,
     PRIMARY_KEY,
@@ -77,16 +77,20 @@ class MeilisearchSearch:
 
     async def prepare(self) -> bool:
         try:
-            current = await self._clients.call(lambda client: client.index(self._uid).get_settings())
+            changed = await self._changed_settings()
         except NoIndex:
-            await self._create(self._uid)
+            await self._drop(self._next)
+            await self._create(self._next)
+            # Renamed, so that nobody ever searches an index without its settings.
+            pair: list[Mapping[str, list[str] | bool]] = [{"indexes": [self._next, self._uid], "rename": True}]
+            await self._clients.write(lambda client: client.swap_indexes(pair))
             return True
-        changed = changed_settings(current)
-        if changed and not (await self.health()).documents:
-            await self._clients.write(lambda client: client.index(self._uid).update_settings(changed))
-            return True
-        # On documents a change of settings holds writes up as long as a rebuild does, and searches are refused.
-        return bool(changed) or not (await self.health()).documents
+        # Changed in place, settings would hold writes up for as long as a rebuild takes, and searches be refused.
+        return bool(changed) or (await self.health()).documents == 0
+
+    async def _changed_settings(self) -> Mapping[str, Any]:
+        current = await self._clients.call(lambda client: client.index(self._uid).get_settings())
+        return changed_settings(current)
 
     async def _create(self, uid: str) -> None:
         await self._clients.write(
@@ -244,9 +248,14 @@ class MeilisearchSearch:
     async def _ask(self, query: SearchQuery, options: dict[str, Any]) -> Answer:
         text = query_text(query.words) if query.words else ""
         sorted_by = None if query.order is None else sorted_attribute(query.order)
-        return await self._clients.call(
-            lambda client: Answer.read(client.index(self._uid).search(text, options), sorted_by)
-        )
+        try:
+            return await self._clients.call(
+                lambda client: Answer.read(client.index(self._uid).search(text, options), sorted_by)
+            )
+        except SearchDefect:
+            if await self._changed_settings():  # an older index refuses what only the coming one can answer
+                raise Unavailable("the search index is being brought up to date") from None
+            raise
 
     # -- health -------------------------------------------------------------------------------------------
 

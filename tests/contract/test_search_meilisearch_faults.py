@@ -72,6 +72,13 @@ async def test_a_refused_query_is_a_defect_and_tells_the_code_only(double: Doubl
     assert "pangolin" not in str(caught.value)
 
 
+async def test_a_query_refused_by_an_index_of_older_settings_is_unavailable(double: Double) -> None:
+    double.on["POST search"] = Answer(400, error("invalid_search_sort"))
+    double.on["GET settings"] = Answer(body={"searchableAttributes": ["*"]})
+    with pytest.raises(Unavailable, match="brought up to date"):
+        await search(adapter(double.url))
+
+
 async def test_nobody_listens() -> None:
     index = adapter("http://127.0.0.1:9")
     with pytest.raises(Unavailable):
