@@ -9,7 +9,6 @@ The language is described in docs/filters.md and frozen: what parses today means
 
 from datetime import datetime
 from typing import Any
-from zoneinfo import ZoneInfo
 
 from domain.errors import InvalidInput
 from domain.filters.conditions import conditions, holds
@@ -18,6 +17,7 @@ from domain.filters.forms import expression_json, expression_text, parse_json
 from domain.filters.parser import parse_expression
 from domain.filters.schema import FilterSchema
 from domain.filters.tree import Filter
+from domain.times import is_zone
 
 __all__ = [
     "Filter",
@@ -69,7 +69,5 @@ def in_sample(conversation_id: str, share: float) -> bool:
 
 
 def _check_zone(zone: str) -> None:
-    try:
-        ZoneInfo(zone)
-    except (KeyError, ValueError, OSError):  # unknown, malformed, a folder of the database
-        raise InvalidInput.of("zone", f"`{zone[:64]}` is not a time zone") from None
+    if not is_zone(zone):
+        raise InvalidInput.of("zone", f"`{zone[:64]}` is not a time zone")
