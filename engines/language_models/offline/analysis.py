@@ -29,6 +29,9 @@ from engines.language_models.offline.text import MAX_TURN_CHARS, Sentence, fold,
 MAX_SENTENCES_PER_END = 400
 """Of a very long conversation only this many sentences of its beginning and of its end are read."""
 
+WORDS_TELLING_LANGUAGE = 6
+"""With fewer words of the customer's the agent's tell the language too."""
+
 _MASK = re.compile(r"\[[a-z_]+\]")
 
 
@@ -53,8 +56,10 @@ class Analysis:
 
     def __init__(self, turns: Sequence[Turn], language_hint: str | None) -> None:
         self.turns = tuple(turns)
-        read = [t for t in turns if t.role in (Role.CUSTOMER, Role.UNKNOWN)] or turns
-        self.language = guess_language(" ".join(t.text for t in read)[:20_000], language_hint)
+        own = " ".join(t.text for t in turns if t.role in (Role.CUSTOMER, Role.UNKNOWN))[:20_000]
+        enough = len(words(fold(own))) >= WORDS_TELLING_LANGUAGE
+        everyone = own if enough else " ".join(t.text for t in turns)[:20_000]
+        self.language = guess_language(everyone, language_hint)
         self.folded = {t.number: fold(t.text[:MAX_TURN_CHARS]) for t in self.turns}
         self.memo: dict[Hashable, Any] = {}
         self._vectors: dict[str, NDArray[np.float32]] = {}

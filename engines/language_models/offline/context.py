@@ -15,16 +15,22 @@ HYPOTHESIS_REACH = 7
 SHORT_REMARK_WORDS = 6
 """A remark of bare praise ("Great. Just great.") is no longer than this."""
 
-_CLAUSE_BORDER = re.compile(r"[,;:.!?()\"]|\b(?:(?<!anything )(?<!nothing )but|although|though|however|pero|aunque|aber|obwohl)\b")
+_CLAUSE_BORDER = re.compile(
+    r"[,;:.!?()\"]|\b(?:(?<!anything )(?<!nothing )but|although|though|however|pero|aunque|aber|obwohl)\b"
+)
 _SUBJECT_BORDER = re.compile(
     r"[;:.!?()]|\b(?:but|and|so|because|while|pero|y|aber|und|weil)\s+(?=i\b|i'|we\b|my\b|yo\b|me\b|ich\b|wir\b|mir\b)|,\s*(?=i\b|i'|we\b|yo\b|ich\b|wir\b)"
 )
 _SAYING = re.compile(
     r"\b(?:said|says|told|tells|reckons?|thinks?|thought|found|had|has|loves?|hates?|swears?|wrote|writes|say|claims?|got|dice|dijo|tuvo|sagt|sagte|meint|hatte)\b"
 )
-_DIMINISHED = re.compile(r"\b(?:a bit|a little|bit of an?|slightly|somewhat|mildly|a tad|kind of|sort of|etwas|ein bisschen|un poco)\s+(?:of an? )?(?:\w+\s+)?$")
+_DIMINISHED = re.compile(
+    r"\b(?:a bit|a little|bit of an?|slightly|somewhat|mildly|a tad|kind of|sort of|etwas|ein bisschen|un poco)\s+(?:of an? )?(?:\w+\s+)?$"
+)
 _PRONOUNS = frozenset({"he", "she", "they", "er", "él", "ella", "ellos"})
-_BITTER_TURN = re.compile(r"\W{0,3}(?:that|how|to|so|another|only|just|until|when|,|\d|the way|being)\b|\s*[,:-]\s*(?:\w+\s+){0,4}?(?:again|later|late|another|third|second|still|nobody|no one)\b")
+_BITTER_TURN = re.compile(
+    r"\W{0,3}(?:that|how|to|so|another|only|just|until|when|,|\d|the way|being)\b|\s*[,:-]\s*(?:\w+\s+){0,4}?(?:again|later|late|another|third|second|still|nobody|no one)\b"
+)
 _CONTRAST = re.compile(
     r"\b(?:but|despite|even though|although|though|however|pero|aunque|aber|trotzdem|obwohl|trotz)\b"
 )
@@ -219,7 +225,7 @@ def _turns_bitter(
         or is_hypothetical(sentence, folded, start, lexicon)
     ):
         return False
-    opens = start - sentence.start <= 4 and re.match(r"\s*[,!.]", folded[end : sentence.end]) is not None  # noqa: PLR2004
+    opens = start - sentence.start <= 4 and re.match(r"\s*[,!.]", folded[end : sentence.end]) is not None
     if (opens or _BITTER_TURN.match(folded, end)) and _grievance(folded, lexicon, end, sentence.end):
         return not _denied_grievance(folded, lexicon, end, sentence.end)
     if sentence.word_count > SHORT_REMARK_WORDS:

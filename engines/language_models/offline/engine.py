@@ -17,8 +17,8 @@ from domain.values import ValueKind
 from engines.language_models.offline.analysis import Analysis, AnalysisCache
 from engines.language_models.offline.found import Found, Question
 from engines.language_models.offline.solvers import (
-    churn,
     choice,
+    churn,
     contact_reason,
     csat,
     next_actions,

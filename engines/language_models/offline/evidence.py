@@ -4,9 +4,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from domain.conversation import Role
-from domain.evidence import MAX_TURNS_WITH_THE_QUOTE, is_distinctive
+from domain.evidence import ClaimedQuote, VerifiedQuote, verify
 from engines.language_models.offline.analysis import Analysis
-from engines.language_models.offline.text import Sentence, fold, words
+from engines.language_models.offline.text import Sentence, words
 
 MAX_QUOTE_CHARS = 240
 MIN_QUOTE_WORDS = 3
@@ -49,9 +49,8 @@ def _quote(analysis: Analysis, ground: Ground, role: Role | None) -> Evidence | 
         return None
     for start, end in _candidates(analysis, ground, turn.text):
         quote = turn.text[start:end].strip()
-        needle = fold(quote)
-        repeats = sum(needle in folded for folded in analysis.folded.values())
-        if repeats <= MAX_TURNS_WITH_THE_QUOTE and is_distinctive(quote):
+        verdict = verify(analysis.turns, ClaimedQuote(turn=turn.number, quote=quote), role)
+        if isinstance(verdict, VerifiedQuote) and verdict.quote.turn == turn.number:
             return Evidence(turn.number, quote)
     return None
 

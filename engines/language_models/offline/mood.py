@@ -19,7 +19,7 @@ ENDING_SHARE = 0.4
 """The last share of the customer's turns is the ending; at least MIN_ENDING_TURNS."""
 MIN_ENDING_TURNS = 2
 CLEAR = 1.5
-CLASSIFIED_AT_START, CLASSIFIED_AT_END = 6, 9
+CLASSIFIED_AT_START, CLASSIFIED_AT_END = 5, 7
 """So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
 MIN_SHOUTED_WORDS = 3
 SURE, VERY_SURE = 0.72, 0.88
@@ -118,7 +118,7 @@ def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeli
         for_it, against = (good, bad) if feeling.strength > 0 else (bad, good)
         if probabilities[against] > SURE:
             continue
-        doubtful = probabilities[for_it] < (1 - VERY_SURE) and abs(feeling.strength) < 3  # noqa: PLR2004
+        doubtful = probabilities[for_it] < (1 - VERY_SURE) and abs(feeling.strength) < 3
         kept.append(replace(feeling, strength=feeling.strength / 2) if doubtful else feeling)
     felt = {f.sentence.index for f in found}
     for sentence in read:
@@ -135,9 +135,7 @@ def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeli
 def _with_shouting(analysis: Analysis, found: list[Feeling]) -> list[Feeling]:
     """Capitals raise the voice: SHOUTED words count more, and shouting alone is no calm question. So is "??"."""
     felt = {f.sentence.index for f in found}
-    louder = [
-        replace(f, strength=f.strength - 1.0) if f.strength < 0 and _is_shouted(f.sentence) else f for f in found
-    ]
+    louder = [replace(f, strength=f.strength - 1.0) if f.strength < 0 and _is_shouted(f.sentence) else f for f in found]
     for sentence in analysis.customer:
         if sentence.index in felt:
             continue
@@ -188,7 +186,7 @@ def _last(analysis: Analysis, cue: CueSet) -> Event | None:
 
 def _softened(feeling: Feeling) -> Feeling:
     """A bare "Perfect, thanks" acknowledges; it is no praise."""
-    if feeling.strength < CLEAR or feeling.strength >= 3:  # noqa: PLR2004
+    if feeling.strength < CLEAR or feeling.strength >= 3:
         return feeling
     said = words(re.sub(r"\[[a-z_]+\]", " ", feeling.sentence.folded))
     if len(said) <= 6 and all(word in _ACKNOWLEDGING for word in said):

@@ -153,7 +153,11 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
     if (asks := _ASKS_IF.match(text)) is not None:
         return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit)).rstrip('? ')}."
     text = re.sub(r",? ?\bplease\b,? ?", " ", text).strip()
-    if (sentence.question and not re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE)) or _WH.match(customer_clause(text)) or _WHETHER.match(customer_clause(text)):
+    if (
+        (sentence.question and not re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE))
+        or _WH.match(customer_clause(text))
+        or _WHETHER.match(customer_clause(text))
+    ):
         return _question(text, subject, limit)
     if _is_heading(sentence, analysis):
         return f"{subject} got in touch about “{shortened(text, limit)}”."
@@ -187,7 +191,9 @@ _WHETHER = re.compile(r"^(?P<aux>do|does|did|is|are|was|were|has|have|can|could|
 
 def _question(text: str, subject: str, limit: int) -> str:
     """An asked sentence as a reported question; in quotation marks when its word order cannot be turned by rule."""
-    clause = shortened(customer_clause(text).replace("where's", "where is").replace("what's", "what is"), limit).rstrip("?")
+    clause = shortened(customer_clause(text).replace("where's", "where is").replace("what's", "what is"), limit).rstrip(
+        "?"
+    )
     match = _WH.match(clause) or _WHETHER.match(clause)
     if match is not None:
         wh = match.groupdict().get("wh") or "whether"

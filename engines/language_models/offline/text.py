@@ -73,7 +73,9 @@ def spans(text: str) -> list[tuple[int, int]]:
     for stop in _STOP.finditer(folded):
         if _ABBREVIATION.search(folded, max(begin, stop.start() - 6), stop.end()):
             continue
-        if folded[begin : stop.end()].strip(" .)\n-").isdigit() or _ORDINAL.search(folded, max(begin, stop.start() - 3)):
+        if folded[begin : stop.end()].strip(" .)\n-").isdigit() or _ORDINAL.search(
+            folded, max(begin, stop.start() - 3)
+        ):
             continue
         cuts.append((begin, stop.end()))
         begin = stop.end()
@@ -109,19 +111,19 @@ def _trim(folded: str, start: int, end: int) -> tuple[int, int]:
 
 _FUNCTION_WORDS = {
     "en": frozenset(
-        "the and you is to of it that have for my not with was are this but be on can i'm i've don't what your me "
-        "would just when i from has been".split()
+        ["the", "and", "you", "is", "to", "of", "it", "that", "have", "for", "my", "not", "with", "was", "are", "this", "but", "be", "on", "can", "i'm", "i've", "don't", "what", "your", "me", "would", "just", "when", "i", "from", "has", "been"]
     ),
     "es": frozenset(
-        "el la los las que de no mi me en por para con una un es lo se le pero muy ya he está tengo hola gracias su "
-        "como cuando del al mis esto eso ha usted".split()
+        ["el", "la", "los", "las", "que", "de", "no", "mi", "me", "en", "por", "para", "con", "una", "un", "es", "lo", "se", "le", "pero", "muy", "ya", "he", "está", "tengo", "hola", "gracias", "su", "como", "cuando", "del", "al", "mis", "esto", "eso", "ha", "usted"]
     ),
     "de": frozenset(
-        "der die das und ich nicht ist es zu mit mein meine auf für den dem ein eine habe sie wir aber auch noch bei "
-        "von bitte danke hallo wie wurde kann mir mich ihnen seit".split()
+        ["der", "die", "das", "und", "ich", "nicht", "ist", "es", "zu", "mit", "mein", "meine", "auf", "für", "den", "dem", "ein", "eine", "habe", "sie", "wir", "aber", "auch", "noch", "bei", "von", "bitte", "danke", "hallo", "wie", "wurde", "kann", "mir", "mich", "ihnen", "seit"]
     ),
 }
 SOLVED_LANGUAGES = frozenset(_FUNCTION_WORDS)
+
+
+FEW_WORDS = 6
 
 
 def guess_language(text: str, hint: str | None) -> str | None:
@@ -133,8 +135,9 @@ def guess_language(text: str, hint: str | None) -> str | None:
     tokens = words(fold(text))[:3000]
     shares = {lang: sum(t in known for t in tokens) for lang, known in _FUNCTION_WORDS.items()}
     best = max(shares, key=lambda lang: (shares[lang], lang == hinted, lang == "en"))
-    if len(tokens) < 6 or shares[best] < 2:
-        return hinted if hinted in SOLVED_LANGUAGES else ("en" if hinted is None and _is_latin(text) else None)
+    if len(tokens) < FEW_WORDS or shares[best] < 2:
+        plain = _is_latin(text) and (len(tokens) < FEW_WORDS or text.isascii())
+        return hinted if hinted in SOLVED_LANGUAGES else ("en" if hinted is None and plain else None)
     if shares[best] / len(tokens) < 0.12:
         return None
     return best

@@ -19,9 +19,9 @@ from engines.language_models.offline.found import Found, Question, known, unknow
 from engines.language_models.offline.need import needs_of
 from engines.language_models.offline.text import Sentence
 
-LIKE = 0.42
+LIKE = 0.27
 """Cosine from which on a sentence is like an option."""
-AHEAD = 0.05
+AHEAD = 0.08
 """How far the best option must be ahead of the next."""
 READ_SENTENCES = 8
 KEPT_FIELDS = 64
@@ -58,7 +58,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
 
 
 def likeness(analysis: Analysis, field: CustomField, sentences: Sequence[Sentence]) -> Mapping[str, tuple[float, ...]]:
-    """Cosine of each sentence with each option: with its label, or with label and meaning, whichever is more."""
+    """Cosine of each sentence with each option's label and meaning."""
     owners, prototypes = _prototypes_of(field)
     cosine: NDArray[np.float32] = analysis.vectors(sentences) @ prototypes.T
     found: dict[str, tuple[float, ...]] = {}
@@ -74,7 +74,7 @@ def _prototypes_of(field: CustomField) -> tuple[tuple[str, ...], Vectors]:
     for option in field.live_options:
         if option.id == "other":
             continue
-        texts.extend((option.id, text) for text in (option.label, f"{option.label}. {option.meaning}"))
+        texts.append((option.id, f"{option.label}. {option.meaning}"))
     key = tuple(f"{owner}\x1f{text}" for owner, text in texts)
     with _lock:
         kept = _prototypes.get(key)

@@ -113,7 +113,7 @@ def _from_mood(mood: Mood) -> Risk:
     bad = mood.strongest(positive=False, ending=True)
     good = mood.strongest(positive=True, ending=True)
     if _ends_unhappy(mood) and bad is not None and bad.strength <= -CLEAR:
-        severe = bad.strength <= -3 or mood.repeated or mood.escalated or mood.unresolved or mood.refused  # noqa: PLR2004
+        severe = bad.strength <= -3 or mood.repeated or mood.escalated or mood.unresolved or mood.refused
         if severe:
             return Risk("medium", "The customer ends unhappy with a matter that is not solved.", (bad,))
     if good is not None and good.strength >= CLEAR and not _ends_unhappy(mood):

@@ -4,7 +4,8 @@ A tenant's own options, which have no cues, are judged by likeness to their mean
 """
 
 from collections import defaultdict
-from dataclasses import dataclass, field as data_field
+from dataclasses import dataclass
+from dataclasses import field as data_field
 
 from domain.fields import CustomField
 from engines.language_models.offline.analysis import Analysis

@@ -56,7 +56,9 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
     rating = _rating(analysis)
-    if rating is not None and not any(f.sarcastic and f.sentence is rating.sentence for f in mood_of(analysis).feelings):
+    if rating is not None and not any(
+        f.sarcastic and f.sentence is rating.sentence for f in mood_of(analysis).feelings
+    ):
         value = _in_range(rating.score, rating.scale, field)
         evidence = (Evidence(rating.sentence.turn, rating.sentence.text),)
         return known(value, f"The customer gives {rating.score} out of {rating.scale}.", evidence, stated=True)
@@ -151,7 +153,7 @@ def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
     if blame > praise and (mood.escalated or mood.repeated):
         raw -= 0.3
     raw += _by_number(mood, praise >= blame)
-    if blame > praise and any(f.strength >= 2 and not f.sarcastic for f in mood.feelings):  # noqa: PLR2004
+    if blame > praise and any(f.strength >= 2 and not f.sarcastic for f in mood.feelings):
         raw = max(raw, 2.0)
     score = min(5, max(1, int(raw + 0.5)))
     return score, _words(score), grounds

@@ -114,7 +114,9 @@ def _offered(analysis: Analysis) -> list[_Action]:
     return found
 
 
-_MEANWHILE = re.compile(r"(?:see|help|take|have|get|confirm|read|look|check|run|try|do|start|explain|understand|offer)\b")
+_MEANWHILE = re.compile(
+    r"(?:see|help|take|have|get|confirm|read|look|check|run|try|do|start|explain|understand|offer)\b"
+)
 
 
 def _is_momentary(analysis: Analysis, sentence: Sentence, text: str) -> bool:
@@ -165,9 +167,11 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
 
 
 _ARRIVED = re.compile(r"\b(?:account|statement|arrived|came|come|received|got|here|landed|delivered|refund)\b")
-_MENDED = re.compile(r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|investigat\w*|restart\w*|reset\w*)\b")
+_MENDED = re.compile(
+    r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|investigat\w*|restart\w*|reset\w*)\b"
+)
 _COMMON = frozenset(
-    "that this with will your you have been just then from they them into for the and now going also when what more make sure get let".split()
+    ["that", "this", "with", "will", "your", "you", "have", "been", "just", "then", "from", "they", "them", "into", "for", "the", "and", "now", "going", "also", "when", "what", "more", "make", "sure", "get", "let"]
 )
 
 
@@ -198,10 +202,14 @@ _ASK = re.compile(
     rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you|if you could|all you need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
     re.IGNORECASE,
 )
-_IMPERATIVE = re.compile(rf"(?:(?:just|then|first|next|and|so|simply|now),? )*(?P<what>(?:{_VERBS})\b.*)", re.IGNORECASE)
+_IMPERATIVE = re.compile(
+    rf"(?:(?:just|then|first|next|and|so|simply|now),? )*(?P<what>(?:{_VERBS})\b.*)", re.IGNORECASE
+)
 
 
-_BEFORE_LONG = re.compile(r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|end|\d+)")
+_BEFORE_LONG = re.compile(
+    r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|end|\d+)"
+)
 """What has a deadline is still to be done although the conversation goes on."""
 
 

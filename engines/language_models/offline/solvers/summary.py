@@ -64,8 +64,20 @@ def _chosen(analysis: Analysis) -> list[Sentence]:
     scored = [(weight, s) for s in analysis.agent if (weight := _weight(analysis, s)) > LEAST_TELLING]
     done = [s for _, s in sorted(scored, key=lambda hit: (-hit[0], -hit[1].index))[:AGENT_SENTENCES]]
     decisive = [p.sentence for p in (*risk_of(analysis).places[:1], mood.unresolved) if p is not None]
-    ranked = [*asked[:1], *topic, *done[:1], *asked[1:2], *done[1:2], *decisive, *chain(*zip(asked[2:], done[2:], strict=False))]
-    ranked += [*asked[2:], *done[2:], *(s for s in substance[: CUSTOMER_SENTENCES * 2] if s.word_count >= MIN_FILLING_WORDS)]
+    ranked = [
+        *asked[:1],
+        *topic,
+        *done[:1],
+        *asked[1:2],
+        *done[1:2],
+        *decisive,
+        *chain(*zip(asked[2:], done[2:], strict=False)),
+    ]
+    ranked += [
+        *asked[2:],
+        *done[2:],
+        *(s for s in substance[: CUSTOMER_SENTENCES * 2] if s.word_count >= MIN_FILLING_WORDS),
+    ]
     kept: list[Sentence] = []
     for sentence in ranked:
         if sentence.index not in ironic and all(_overlap(sentence, other) < SAME for other in kept):
@@ -76,7 +88,7 @@ def _chosen(analysis: Analysis) -> list[Sentence]:
 def _is_masked(sentence: Sentence) -> bool:
     """Whether what the sentence says was personal data, so that its masks are all there is to retell."""
     masks = re.findall(r"\[[a-z_]+\]", sentence.folded)
-    return bool(masks) and (len(masks) > 1 or len(words(re.sub(r"\[[a-z_]+\]", " ", sentence.folded))) < 5)  # noqa: PLR2004
+    return bool(masks) and (len(masks) > 1 or len(words(re.sub(r"\[[a-z_]+\]", " ", sentence.folded))) < 5)
 
 
 def _overlap(one: Sentence, other: Sentence) -> float:
@@ -85,7 +97,7 @@ def _overlap(one: Sentence, other: Sentence) -> float:
 
 
 def _telling(sentence: Sentence) -> set[str]:
-    return {w[:6] for w in words(sentence.folded) if len(w) > 3}  # noqa: PLR2004
+    return {w[:6] for w in words(sentence.folded) if len(w) > 3}
 
 
 def _within(analysis: Analysis, chosen: list[Sentence], ending: _Line | None) -> list[_Line]:

@@ -123,12 +123,16 @@ def fingerprint() -> str:
     return digest.hexdigest()
 
 
+def target() -> Path:
+    """Where the weights are kept."""
+    return Path(str(files("engines.language_models.offline").joinpath("data", WEIGHTS)))
+
+
 def main() -> int:
     arrays: dict[str, NDArray[np.generic]] = {"fingerprint": np.array(fingerprint())}
     for name in NAMES:
         arrays.update(train(name))
-    target = Path(str(files("engines.language_models.offline").joinpath("data", WEIGHTS)))
-    np.savez_compressed(target, allow_pickle=False, **arrays)
+    np.savez_compressed(target(), allow_pickle=False, **arrays)
     return 0
 
 

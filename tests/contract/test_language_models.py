@@ -1,0 +1,115 @@
+"""What every language model behind the Protocol has to keep: a checked answer, counts, typed failures."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+
+import jsonschema
+import pytest
+
+from domain.conversation import Role
+from domain.engine import EngineConfig, EngineFamily
+from domain.errors import EngineRejected
+from domain.fields import answer_schema
+from domain.ids import new_id
+from domain.starter import CONTACT_REASON, CSAT, SENTIMENT, STARTER_FIELDS
+from domain.values import EvidenceState, ValueKind
+from engines.language_models.registry import FACTORIES, build
+from engines.protocols import LanguageModelEngine
+from services.answers import check
+from tests.support import gemini_server as wire
+from tests.support.language_models import ask, request_for, turns_of
+
+TURNS = turns_of(
+    ("agent", "Good morning, how can I help?"),
+    ("customer", "My parcel was due on Monday, it hasn't arrived and I'm really disappointed."),
+    ("agent", "I'm sorry. I've sent a new one, it will be with you on Thursday."),
+    ("customer", "That's ridiculous, I need it tomorrow."),
+)
+FIELDS = (CSAT, SENTIMENT, CONTACT_REASON)
+Maker = Callable[[str], LanguageModelEngine]
+
+
+def config(kind: str, endpoint: str | None = None) -> EngineConfig:
+    return EngineConfig(
+        id=new_id(),
+        name=f"{kind}-test",
+        family=EngineFamily.LANGUAGE_MODEL,
+        kind=kind,
+        model="gemini-2.0-flash" if kind == "gemini" else "offline-1",
+        endpoint=endpoint,
+    )
+
+
+def _a_models_answer(received: wire.Received) -> wire.Reply:
+    """What a good model would say, for whatever fields it is asked."""
+    evidence = [{"turn": 2, "quote": "it hasn't arrived and I'm really disappointed"}]
+    known = {"csat": 1, "sentiment": "negative", "contact_reason": "delivery"}
+    asked = received.body["generationConfig"]["responseSchema"]["properties"]
+    answers = {
+        key: {"kind": "inferred", "value": known[key], "explanation": "Late.", "evidence": evidence}
+        if key in known
+        else {"kind": "unknown", "explanation": "No ground.", "evidence": []}
+        for key in asked
+    }
+    return wire.answer(json.dumps(answers))
+
+
+@pytest.fixture
+def make() -> Iterator[Maker]:
+    with wire.gemini_server() as server:
+        server.respond = _a_models_answer
+        yield lambda kind: build(
+            config(kind, server.url if kind == "gemini" else None), "key" if kind == "gemini" else None
+        )
+
+
+@pytest.fixture(params=sorted(FACTORIES))
+def engine(request: pytest.FixtureRequest, make: Maker) -> LanguageModelEngine:
+    return make(request.param)
+
+
+def test_it_fulfils_the_protocol(engine: LanguageModelEngine) -> None:
+    assert isinstance(engine, LanguageModelEngine)
+
+
+async def test_the_answer_fits_the_schema_of_the_fields(engine: LanguageModelEngine) -> None:
+    for fields in (FIELDS, STARTER_FIELDS, (CSAT,)):
+        answer = await ask(engine, request_for(fields, turns=TURNS))
+        jsonschema.Draft202012Validator(answer_schema(fields)).validate(json.loads(answer.text))
+
+
+async def test_known_values_come_with_verified_quotes_of_the_right_person(engine: LanguageModelEngine) -> None:
+    answer = await ask(engine, request_for(FIELDS, turns=TURNS, evidence_role=Role.CUSTOMER))
+    values = check(answer.text, FIELDS, TURNS, Role.CUSTOMER)
+    assert [v.value for v in values] == [1, "negative", "delivery"]
+    for value in values:
+        assert value.kind is not ValueKind.UNKNOWN
+        assert value.evidence_state is EvidenceState.VERIFIED
+        assert {quote.role for quote in value.evidence} == {Role.CUSTOMER}
+
+
+async def test_usage_and_model_are_told(engine: LanguageModelEngine) -> None:
+    answer = await ask(engine, request_for(FIELDS, turns=TURNS))
+    assert answer.model
+    assert answer.usage.requests == 1
+    assert answer.usage.input_tokens > 0
+    assert answer.usage.output_tokens > 0
+
+
+async def test_progress_is_told_and_ends_at_one(engine: LanguageModelEngine) -> None:
+    shares: list[float] = []
+    await engine.answer(request_for(FIELDS, turns=TURNS), shares.append)
+    assert shares[-1] == 1.0
+    assert shares == sorted(shares)
+
+
+async def test_the_self_test_says_what_it_saw() -> None:
+    offline = build(config("offline"), None)
+    assert "offline-1" in await offline.test()
+
+
+def test_an_unknown_kind_is_refused() -> None:
+    with pytest.raises(EngineRejected):
+        build(config("oracle"), None)
