@@ -25,7 +25,8 @@ _DOMAIN = re.compile(
     re.IGNORECASE,
 )
 _GLUED = re.compile(
-    r"\b[\w.]*(?:gmail|hotmail|yahoo|outlook|icloud|googlemail)\s?[. ]?\s?(?:com|co\.?\s?uk|de|fr|es|it|net)\b",
+    r"(?<![\w.])[\w.]{0,64}?(?:gmail|hotmail|yahoo|outlook|icloud|googlemail)"
+    r"\s?[. ]?\s?(?:com|co\.?\s?uk|de|fr|es|it|net)\b",
     re.IGNORECASE,
 )
 _BACK = re.compile(

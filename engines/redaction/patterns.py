@@ -150,6 +150,9 @@ the words beside a number: every tenth order number passes a check digit."""
 
 _BELIEVED = 0.4
 
+_MIXED = re.compile(r"[A-Za-z]\s?\d|\d[A-Za-z]|\d[+-]\d")
+"""All of these have letters or a sign among their digits: numbers alone are not worth the time."""
+
 
 @cache
 def _recognizers(names: tuple[str, ...]) -> tuple[Any, ...]:
@@ -161,7 +164,7 @@ def _recognizers(names: tuple[str, ...]) -> tuple[Any, ...]:
 def identifier_spans(heard: Heard) -> Iterator[Span]:
     """IBANs and national identifiers of a distinctive form, by presidio's recognizers."""
     text = heard.turn.text
-    if sum(map(str.isdigit, text)) < 4:
+    if not _MIXED.search(text):
         return
     for names, kind in ((("Iban",), MaskKind.ACCOUNT), (_DISTINCTIVE, MaskKind.NATIONAL_ID)):
         for recognizer in _recognizers(names):

@@ -90,6 +90,7 @@ class PatternAndNameRedactor:
         """First pass: what form, words and questions tell, in the order of the conversation."""
         listener = Listener()
         pieces: list[_Piece] = []
+        total, done = sum(len(turn.text) for turn in turns) or 1, 0
         for index, turn in enumerate(turns):
             language = _base(turn.language) or default
             for offset, text in _cut(turn.text):
@@ -99,7 +100,8 @@ class PatternAndNameRedactor:
                 piece.spans = _told_spans(piece, language)
                 listener.answered(heard, {span.kind for span in piece.spans})
                 pieces.append(piece)
-            progress(0.5 * (index + 1) / len(turns))
+                done += len(text)
+                progress(0.5 * done / total)
         split_card_spans(
             [(piece.heard, piece.runs) for piece in pieces], lambda at, span: pieces[at].spans.append(span)
         )
