@@ -11,7 +11,7 @@ from services.authenticate import Principal, Scope
 from services.facade import ApiServices
 
 
-def _services(request: Request) -> ApiServices:
+async def _services(request: Request) -> ApiServices:  # not async, it would cost a thread switch a request
     services: ApiServices = request.app.state.services
     return services
 
