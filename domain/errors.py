@@ -159,6 +159,13 @@ class UndecodableContent(ParleyError):
     title = "The content cannot be decoded"
 
 
+class NoEngineForLanguage(ParleyError):
+    """No transcription engine the tenant may use hears this language. Parks the conversation."""
+
+    code = "no_engine_for_language"
+    title = "No transcription engine for this language"
+
+
 class Superseded(ParleyError):
     """A newer revision or entry has taken the conversation over; this run may not write."""
 

@@ -34,6 +34,7 @@ class Reason(StrEnum):
     TASK_RETIRED = "task_retired"
     BUDGET_EXHAUSTED = "budget_exhausted"
     ENGINE_QUOTA = "engine_quota"
+    ENGINE_RATE_LIMITED = "engine_rate_limited"
     ENGINE_UNAVAILABLE = "engine_unavailable"
     ENGINE_TIMEOUT = "engine_timeout"
     ENGINE_REJECTED = "engine_rejected"
@@ -98,6 +99,10 @@ REASONS: dict[Reason, ReasonText] = {
     Reason.ENGINE_QUOTA: ReasonText(
         words="The engine's quota is used up; the run waits.",
         remedy="Raise the quota with the provider, or wait.",
+    ),
+    Reason.ENGINE_RATE_LIMITED: ReasonText(
+        words="The engine limits the rate, after all retries; the run waits.",
+        remedy="Nothing: it is tried again by itself. If it lasts, lower the concurrency.",
     ),
     Reason.ENGINE_UNAVAILABLE: ReasonText(
         words="The engine did not answer after all retries.", remedy="Check the engine, then re-drive."

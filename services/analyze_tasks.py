@@ -15,6 +15,7 @@ from domain.errors import (
     EngineDefect,
     EngineError,
     EngineQuotaExhausted,
+    EngineRateLimited,
     EngineRefused,
     EngineRejected,
     EngineTimeout,
@@ -37,6 +38,7 @@ REASON_OF: dict[type[EngineError], Reason] = {
     EngineAnswerMalformed: Reason.ANSWER_MALFORMED,
     SchemaMismatch: Reason.SCHEMA_MISMATCH,
     EngineQuotaExhausted: Reason.ENGINE_QUOTA,
+    EngineRateLimited: Reason.ENGINE_RATE_LIMITED,
     EngineRejected: Reason.ENGINE_REJECTED,
     EngineTimeout: Reason.ENGINE_TIMEOUT,
     EngineDefect: Reason.INTERNAL,
@@ -160,7 +162,7 @@ def _elapsed_ms(started: float) -> int:
 
 def unanswered(run: TaskRun, error: EngineError, calls: tuple[str, ...] = ()) -> AnswerRecord:
     """The ledger's row for a question that got no usable answer: parked when only waiting helps, else failed."""
-    state = RunState.PARKED if isinstance(error, EngineQuotaExhausted) else RunState.FAILED
+    state = RunState.PARKED if isinstance(error, EngineQuotaExhausted | EngineRateLimited) else RunState.FAILED
     done = run.model_copy(
         update={"state": state, "reason": reason_of(error), "detail": error.message[:500], "engine_calls": calls}
     )

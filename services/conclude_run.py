@@ -34,6 +34,7 @@ async def conclude_run(tx: TenantTx, request: ConcludeRequest) -> str | None:
         await tx.runs.stage(run, request.stage, state, attempt=max(1, request.attempts), error=error)
     await tx.conversations.set_status(run.conversation_id, Status.PARKED if parked else Status.FAILED, request.reason)
     await tx.runs.close(run)
+    await tx.outbox.search_dirty(run.conversation_id)
     if parked:
         await _come_back(tx, request, conversation)
     else:
@@ -49,7 +50,10 @@ async def _come_back(tx: TenantTx, request: ConcludeRequest, conversation: Conve
         not_before = now + RETURN_AFTER[request.reason]
     else:
         return
-    await tx.runs.enter(
+    later = [e.run for e in await tx.runs.list(run.conversation_id) if e.state == "pending"]
+    if any((other.revision, other.entry) > (run.revision, run.entry) for other in later):
+        return  # said before, or the next run is on its way anyhow
+    entry = await tx.runs.enter(
         run.conversation_id,
         run.revision,
         enter_at=resume_stage(request.stage),
@@ -58,6 +62,10 @@ async def _come_back(tx: TenantTx, request: ConcludeRequest, conversation: Conve
         reason=request.reason,
         not_before=not_before,
     )
+    for letter in await tx.dead_letters.of_conversation(run.conversation_id):
+        if letter.redriven_at is None and letter.entry == run.entry and letter.revision == run.revision:
+            # What `persist` gave up because its engine has to be waited for: this entry is its re-drive.
+            await tx.dead_letters.redriven(letter.id, entry.run.entry)
 
 
 async def settled_at(tx: TenantTx, run: RunRef, conversation: Conversation) -> datetime:

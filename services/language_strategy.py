@@ -4,15 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from domain.engine import EngineConfig, EngineFamily
-from domain.errors import ParleyError
+from domain.errors import NoEngineForLanguage
 from storage.protocols import Tenant
-
-
-class NoEngineForLanguage(ParleyError):
-    """No engine the tenant may use hears this language. Parks the conversation."""
-
-    code = "no_engine_for_language"
-    title = "No transcription engine for this language"
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from domain.values import FieldValue, Layer, ValueKind
 from storage.protocols import AnswerRecord, DeadLetter, RollupDelta, TenantTx
 
 BUCKET = timedelta(minutes=15)
-QUOTA_PAUSE = timedelta(hours=1)
-"""How long a run parked for an engine's quota waits before it is entered again."""
+PAUSES = {Reason.ENGINE_QUOTA: timedelta(hours=1), Reason.ENGINE_RATE_LIMITED: timedelta(minutes=10)}
+"""How long a run parked for its engine waits before it is entered again."""
 
 
 async def persist_run(tx: TenantTx, run: RunRef, conversation: Conversation) -> tuple[Status, int]:
@@ -36,6 +36,12 @@ async def persist_run(tx: TenantTx, run: RunRef, conversation: Conversation) -> 
     await tx.outbox.search_dirty(run.conversation_id)
     await tx.outbox.event(f"conversation.{status.value}", run.conversation_id)
     return status, sum(v.kind is not ValueKind.UNKNOWN for v in values)
+
+
+async def known_values(tx: TenantTx, run: RunRef) -> int:
+    """How many values of this run are stored that are not unknown."""
+    values = await tx.values.current(run.conversation_id, Layer.AI)
+    return sum(v.kind is not ValueKind.UNKNOWN and v.revision == run.revision for v in values)
 
 
 def _lost(row: TaskRun) -> AnswerRecord:
@@ -117,5 +123,5 @@ async def _keep_gaps(tx: TenantTx, run: RunRef, conversation: Conversation, gaps
             channel=conversation.channel,
             reason=str(parked[0].reason),
             task_ids=[g.task_id for g in parked],
-            not_before=now + QUOTA_PAUSE,
+            not_before=now + max(PAUSES[g.reason] for g in parked if g.reason in PAUSES),
         )

@@ -29,6 +29,11 @@ async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = ()) -> Pla
         filters={
             t.task.id: parse(t.spec.filter or "", schema, now=utc_now(), zone=tx.tenant.time_zone) for t in filtered
         },
-        facts=FilterFacts.of(conversation, current, turns=len(rendition.turns) if rendition else 0),
+        facts=FilterFacts.of(
+            conversation,
+            current,
+            duration_s=None if conversation.duration_ms is None else conversation.duration_ms / 1000,
+            turns=len(rendition.turns) if rendition else 0,
+        ),
         current=[v for v in current if v.layer is Layer.AI and v.revision == run.revision],
     )

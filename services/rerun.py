@@ -42,12 +42,17 @@ class Reenter:
             conversation = await tx.conversations.get(letter.conversation_id)
             if conversation.revision != letter.revision:
                 raise Conflict("a newer revision of the conversation has taken over")
-            entry = await self._enter(tx, conversation, resume_stage(letter.stage), "redrive", ())
+            if letter.stage is Stage.INDEX:  # no run: the indexer reads the conversation again
+                await tx.outbox.search_dirty(conversation.id)
+                entry = (await tx.runs.list(conversation.id))[-1]
+            else:
+                entry = await self._enter(tx, conversation, resume_stage(letter.stage), "redrive", ())
             await tx.dead_letters.redriven(dead_letter_id, entry.run.entry)
             await tx.audit.record(
                 actor=actor, action="dead_letter.redrive", subject=dead_letter_id, origin=None, after=entry.run.entry
             )
-        await start_entry(self._database, self._orchestrator, entry, conversation)
+        if letter.stage is not Stage.INDEX:
+            await start_entry(self._database, self._orchestrator, entry, conversation)
         return entry
 
     @staticmethod

@@ -42,6 +42,10 @@ _TEXTS: dict[str, ReasonText] = {
         words="The raw content does not decrypt or does not match its hash.",
         remedy="Restore the content store, then re-drive; or send the conversation again.",
     ),
+    "no_engine_for_language": ReasonText(
+        words="No transcription engine the tenant may use hears the language of the call.",
+        remedy="Choose one that does (`parley tenants set`), or send the call's language; re-run from ingest.",
+    ),
     "engine_quota_exhausted": REASONS[Reason.ENGINE_QUOTA],
     "engine_rate_limited": ReasonText(
         words="The engine limits the rate, after all retries.", remedy="Nothing: it is tried again by itself."

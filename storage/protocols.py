@@ -102,6 +102,10 @@ class Rendition(Frozen):
     notes: tuple[Note, ...] = ()
 
 
+CLOSED = "closed"
+"""State of an entry whose run has persisted or was concluded."""
+
+
 class RunEntry(Frozen):
     """One entry of a conversation into the workflow, and how far it is."""
 

@@ -11,6 +11,7 @@ from domain.errors import (
     EngineRateLimited,
     InvalidInput,
     LimitExceeded,
+    NoEngineForLanguage,
     ParleyError,
     Superseded,
     TooLarge,
@@ -26,6 +27,8 @@ PARKING = frozenset(
         UnsupportedMedia,
         TooLarge,
         InvalidInput,
+        # somebody has to allow or configure an engine
+        NoEngineForLanguage,
         # what a later try mends by itself
         EngineQuotaExhausted,
         EngineRateLimited,

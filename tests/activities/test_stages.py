@@ -3,10 +3,11 @@
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import asyncpg
 import pytest
 from temporalio import activity
 
-from domain.contracts import CANCELLED_REASON, ConcludeRequest, Conclusion, RunRef
+from domain.contracts import BACKPRESSURE_REASON, CANCELLED_REASON, ConcludeRequest, Conclusion, RunRef
 from domain.conversation import Stage, Status
 from domain.errors import EngineAnswerTruncated, EngineQuotaExhausted, EngineUnavailable, Superseded
 from domain.intake import ConversationIn
@@ -75,6 +76,34 @@ async def test_the_whole_way_twice_stores_everything_once(world, tenant):
     await world.whole_way(run)
     assert await world.values(run) == values
     assert len(world.engines.model.requests) == asked
+
+
+async def test_a_persist_whose_answer_was_lost_counts_nothing_twice(world, tenant, database):
+    world.engines.model = InstantLanguageModel(known(some_value))
+    run = await accepted(world, tenant)
+    first = await world.whole_way(run)
+    before = await _rollups(database, tenant)
+    assert await world.persist(run) == first
+    assert before == await _rollups(database, tenant) > 0
+
+
+async def _rollups(database: DatabaseUrls, tenant: Tenant) -> int:
+    connection = await asyncpg.connect(database.admin)
+    try:
+        found = await connection.fetchval("select count(*) from rollup_delta where tenant_id = $1", tenant.id)
+        return int(found)
+    finally:
+        await connection.close()
+
+
+async def test_parking_twice_enters_once(world, tenant):
+    run = await accepted(world, tenant)
+    await world.ingest(run)
+    request = ConcludeRequest(run=run, conclusion=Conclusion.PARKED, stage=Stage.NORMALIZE, reason=BACKPRESSURE_REASON)
+    for _ in range(2):
+        await world.environment.run(world.conclude.conclude, request)
+    async with world.database.tenant_tx(tenant.id) as tx:
+        assert [e.state for e in await tx.runs.list(run.conversation_id)] == ["closed", "pending"]
 
 
 async def test_the_same_content_again_changes_nothing_and_new_messages_make_a_revision(world, tenant):

@@ -120,6 +120,7 @@ def test_indexes_start_with_the_tenant(owner: Connection) -> None:
         "api_key_pkey",
         "api_key_key_hash_key",
         "conversation_entry_due",
+        "conversation_entry_started",
         "conversation_lease_stale",
         "search_outbox_due",
         "search_outbox_since",

@@ -270,3 +270,16 @@ async def test_one_leader_at_a_time(db: PostgresDatabase) -> None:
     assert await db.platform.lead("other job", "another", 60)
     assert await db.platform.lead("job", f"holder-{leader}", 0)  # gives up at once
     assert await db.platform.lead("job", "another", 60)
+
+
+async def test_a_run_that_temporal_had_and_that_never_began_is_stale(db: PostgresDatabase, tenant: Tenant) -> None:
+    conversation = await accept(db, tenant.id)
+    async with db.tenant_tx(tenant.id) as tx:
+        run = await enter(tx, conversation)
+    assert run not in await db.platform.stale_leases(1000, older_than_seconds=0)
+    async with db.tenant_tx(tenant.id) as tx:
+        await tx.runs.started(run, "temporal-run")
+    assert run in await db.platform.stale_leases(1000, older_than_seconds=0)
+    async with db.tenant_tx(tenant.id) as tx:
+        await tx.runs.close(run)
+    assert run not in await db.platform.stale_leases(1000, older_than_seconds=0)

@@ -3,7 +3,8 @@
 import pytest
 
 from domain.engine import EngineFamily
-from services.language_strategy import NoEngineForLanguage, choose
+from domain.errors import NoEngineForLanguage
+from services.language_strategy import choose
 from tests.support.samples import engine, tenant
 
 WHISPER = engine(name="whisper", kind="whisper", family=EngineFamily.TRANSCRIPTION, parameters={"languages": ["en"]})

@@ -1,4 +1,4 @@
-"""What of a tenant may change."""
+"""What of a tenant may change; runs that never began."""
 
 from storage.migrations.steps import refuse_downgrade, run_sql_folder
 
