@@ -1,8 +1,8 @@
 """How far an engine's values agree with labelled conversations: `python -m bench.agreement [--cases FOLDER …]`.
 
-A folder holds `conversations/*.json` and `labels/*.json`, and for calls `scripts/*.json` (what is said; speech recognition
-is measured elsewhere). The path is the product's own: normalization, redaction, the starter tasks with their rule for
-what is too short, the engine, the check of answers and quotes. Labels: see cli/demo_data/README.md.
+A folder holds `conversations/*.json` and `labels/*.json`, and for calls `scripts/*.json` (what is said; speech
+recognition is measured elsewhere). The path is the product's own: normalization, redaction, the starter tasks with
+their rule for what is too short, the engine, the check of answers and quotes. Labels: see cli/demo_data/README.md.
 
 Counted per field, `unknown` being no value:
   agreed     the answer is the label's (for csat within the band; for texts all facts in it and nothing forbidden)

@@ -260,7 +260,7 @@ Judge how likely the customer is to leave, and why.
 """
 
 _NEXT_ACTIONS_PROMPT = """\
-List what someone still has to do after this conversation, one action a line, at most {{ parameters.max_actions }} lines.
+List what someone still has to do after this conversation, one action a line, at most {{ parameters.max_actions }}.
 
 - Begin each line with who has to act ("Agent:", "Customer:"), then a verb, then until when if that was said.
 - Take promises that were made ("I'll send you the label today") and requests left open. Leave out what was already

@@ -15,6 +15,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache, cached_property
 from typing import Any
 
+from pydantic import SecretStr
+
 from domain.engine import EngineConfig, Usage
 from domain.errors import (
     EngineAnswerEmpty,
@@ -49,9 +51,9 @@ _KEPT_KEYWORDS = ("description", "nullable", "enum", "required")
 class GeminiEngine:
     """Fulfils `engines.protocols.LanguageModelEngine`."""
 
-    def __init__(self, config: EngineConfig, secret: str | None) -> None:
+    def __init__(self, config: EngineConfig, secret: SecretStr | None) -> None:
         """Raises EngineRejected without an API key. Nothing is loaded or sent before the first request."""
-        if not secret:
+        if secret is None or not secret.get_secret_value():
             raise EngineRejected(f"engine {config.name} needs an API key: its credentials lead to none")
         self._config = config
         self._secret = secret
@@ -121,10 +123,10 @@ class GeminiEngine:
         from google.ai.generativelanguage import GenerativeServiceClient
         from google.api_core.client_options import ClientOptions
 
-        options = ClientOptions(api_key=self._secret)
+        options = ClientOptions(api_key=self._secret.get_secret_value())
         if self._config.endpoint:
             options.api_endpoint = self._config.endpoint
-        client = GenerativeServiceClient(transport="rest", client_options=options)
+        client: Any = GenerativeServiceClient(transport="rest", client_options=options)
         # an API key cannot be refreshed: without this a 401 would be asked three times
         client.transport._session._max_refresh_attempts = 0
         return client

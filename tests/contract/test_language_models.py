@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import jsonschema
 import pytest
+from pydantic import SecretStr
 
 from domain.conversation import Role
 from domain.engine import EngineConfig, EngineFamily
@@ -61,7 +62,7 @@ def make() -> Iterator[Maker]:
     with wire.gemini_server() as server:
         server.respond = _a_models_answer
         yield lambda kind: build(
-            config(kind, server.url if kind == "gemini" else None), "key" if kind == "gemini" else None
+            config(kind, server.url if kind == "gemini" else None), SecretStr("key") if kind == "gemini" else None
         )
 
 

@@ -7,6 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from pydantic import SecretStr
 
 from domain.engine import EngineConfig, EngineFamily, EngineLimits
 from domain.errors import (
@@ -50,7 +51,7 @@ def engine_at(server: wire.GeminiServer, secret: str | None = "key-1", **paramet
         limits=EngineLimits(concurrency=8),
         external=True,
     )
-    built = build(config, secret)
+    built = build(config, SecretStr(secret) if secret is not None else None)
     assert isinstance(built, GeminiEngine)
     return built
 

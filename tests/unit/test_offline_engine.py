@@ -62,7 +62,47 @@ def test_every_known_value_has_verified_quotes_of_the_asked_person() -> None:
 
 
 _words = st.sampled_from(
-    ["I", "you", "my", "parcel", "refund", "cancel", "not", "never", "great", "thanks", "terrible", "ok", "[name]", "[card]", "5", "out", "of", "stars", "😡", "?", "!", ".", ",", "\n", "but", "if", "they", "we'll", "tomorrow", "account", "love", "hate", "waiting", "again", "\x00", "ünïcödé", "привет", "你好", "\u202e"]
+    [
+        "I",
+        "you",
+        "my",
+        "parcel",
+        "refund",
+        "cancel",
+        "not",
+        "never",
+        "great",
+        "thanks",
+        "terrible",
+        "ok",
+        "[name]",
+        "[card]",
+        "5",
+        "out",
+        "of",
+        "stars",
+        "😡",
+        "?",
+        "!",
+        ".",
+        ",",
+        "\n",
+        "but",
+        "if",
+        "they",
+        "we'll",
+        "tomorrow",
+        "account",
+        "love",
+        "hate",
+        "waiting",
+        "again",
+        "\x00",
+        "ünïcödé",
+        "привет",
+        "你好",
+        "\u202e",
+    ]
 )
 _texts = st.lists(_words, min_size=1, max_size=40).map(" ".join)
 
@@ -88,14 +128,39 @@ def test_a_language_without_a_lexicon_is_left_alone() -> None:
 @pytest.mark.parametrize(
     ("language", "lines", "key", "expected"),
     [
-        ("es", ["C: Hola, llevo tres semanas esperando mi pedido y nadie me contesta. Es inaceptable."], "sentiment", "negative"),
-        ("es", ["C: Hola, llevo tres semanas esperando mi pedido y no ha llegado todavía."], "contact_reason", "delivery"),
+        (
+            "es",
+            ["C: Hola, llevo tres semanas esperando mi pedido y nadie me contesta. Es inaceptable."],
+            "sentiment",
+            "negative",
+        ),
+        (
+            "es",
+            ["C: Hola, llevo tres semanas esperando mi pedido y no ha llegado todavía."],
+            "contact_reason",
+            "delivery",
+        ),
         ("es", ["C: Quiero dar de baja mi línea porque el precio ha subido otra vez."], "churn_risk", "high"),
-        ("de", ["C: Guten Tag, mein Internet ist seit gestern ausgefallen und ich brauche es für die Arbeit."], "contact_reason", "technical_issue"),
-        ("de", ["C: Das ist eine Frechheit, niemand meldet sich und ich warte seit Wochen auf mein Geld."], "sentiment", "negative"),
-        ("de", ["C: Hiermit kündige ich meinen Vertrag zum nächsten Termin, weil er mir zu teuer ist."], "churn_risk", "high"),
+        (
+            "de",
+            ["C: Guten Tag, mein Internet ist seit gestern ausgefallen und ich brauche es für die Arbeit."],
+            "contact_reason",
+            "technical_issue",
+        ),
+        (
+            "de",
+            ["C: Das ist eine Frechheit, niemand meldet sich und ich warte seit Wochen auf mein Geld."],
+            "sentiment",
+            "negative",
+        ),
+        (
+            "de",
+            ["C: Hiermit kündige ich meinen Vertrag zum nächsten Termin, weil er mir zu teuer ist."],
+            "churn_risk",
+            "high",
+        ),
     ],
-)  # fmt: skip
+)
 def test_spanish_and_german(language: str, lines: list[str], key: str, expected: str) -> None:
     assert value_of(key, *lines, language=language) == expected
 

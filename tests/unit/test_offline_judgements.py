@@ -20,7 +20,10 @@ BLAME = {1, 2}
         (["C: I'm not happy with how this was handled."], "negative"),
         (["C: It was not exactly helpful to be sent to a page that doesn't exist, quite frustrating."], "negative"),
         (["C: My app was broken.", FIXED, "C: Wow, that was quick, you are a star, thank you so much!"], "positive"),
-        (["C: I just wanted to say how lovely your staff in the Hull shop are, they were so kind to my mum."], "positive"),
+        (
+            ["C: I just wanted to say how lovely your staff in the Hull shop are, they were so kind to my mum."],
+            "positive",
+        ),
         (["C: Your technician was brilliant, he explained everything and it works perfectly."], "positive"),
         (["C: I would like to know whether the gym opens on Sundays."], "neutral"),
         (["C: Please change my address to the new one, I moved last week."], "neutral"),
@@ -37,7 +40,7 @@ BLAME = {1, 2}
         (["C: It would be great if you could call me in the afternoon about my policy."], "neutral"),
         (["C: You told me it would be amazing and fast.", "C: I want to know when it starts."], "neutral"),
     ],
-)  # fmt: skip
+)
 def test_sentiment(lines: list[str], expected: str) -> None:
     assert value_of("sentiment", *lines) == expected
 
@@ -62,7 +65,7 @@ def test_sentiment(lines: list[str], expected: str) -> None:
         (["A: You have been amazing today!", "C: I'd like to order two tickets for Friday."], {None}),
         (["C: If you fix it I'd give you five stars.", "A: It takes a week."], {None}),
     ],
-)  # fmt: skip
+)
 def test_csat(lines: list[str], expected: set[int | None]) -> None:
     assert value_of("csat", *lines) in expected
 
@@ -124,7 +127,7 @@ def test_without_a_reason_there_is_none(said: str) -> None:
         (["C: My brother left you for another bank. I need a new card."], None),
         (["A: You can cancel your subscription any time.", "C: What does the large plan cost?"], None),
     ],
-)  # fmt: skip
+)
 def test_churn_risk(lines: list[str], expected: str | None) -> None:
     assert value_of("churn_risk", *lines) == expected
 
@@ -147,10 +150,13 @@ def test_without_a_risk_there_is_no_reason() -> None:
         (["C: The boiler is off.", "A: An engineer will come on Friday between 8 and 12."], ["engineer", "friday"]),
         (["C: It's broken.", "A: I've asked our warehouse to call you tomorrow."], ["warehouse", "call"]),
         (["C: How do I claim?", "A: Please send us three photos of the damage."], ["photos"]),
-        (["C: I have no receipt.", "A: A bank statement is enough.", "C: I'll email you the statement tonight."], ["statement"]),
+        (
+            ["C: I have no receipt.", "A: A bank statement is enough.", "C: I'll email you the statement tonight."],
+            ["statement"],
+        ),
         (["C: I'm hungry.", "A: Shall I ask the kitchen for a late plate?", "C: Yes please."], ["kitchen"]),
     ],
-)  # fmt: skip
+)
 def test_next_actions(lines: list[str], words: list[str]) -> None:
     found = str(value_of("next_actions", *lines)).lower()
     assert all(word in found for word in words), found

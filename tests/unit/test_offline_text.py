@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -24,7 +26,7 @@ def test_folding_keeps_every_offset(text: str) -> None:
 def test_sentences_are_ordered_and_lose_no_word(text: str) -> None:
     cut = spans(text)
     assert all(a < b for a, b in cut)
-    assert all(first[1] <= second[0] for first, second in zip(cut, cut[1:], strict=False))
+    assert all(first[1] <= second[0] for first, second in pairwise(cut))
     assert [w for a, b in cut for w in words(fold(text[a:b]))] == words(fold(text))
 
 
@@ -35,10 +37,13 @@ def test_sentences_are_ordered_and_lose_no_word(text: str) -> None:
         ("Mr. Smith called. Nobody answered!", 2),
         ("Subject line\n\nHello there", 2),
         ("vom 13. bis 16. November", 1),
-        ("so i called you on monday and the man said he would ring me back but nobody did so i called again on "
-         "tuesday and i waited for an hour and then i was cut off", 3),
+        (
+            "so i called you on monday and the man said he would ring me back but nobody did so i called again on "
+            "tuesday and i waited for an hour and then i was cut off",
+            3,
+        ),
     ],
-)  # fmt: skip
+)
 def test_sentence_borders(text: str, count: int) -> None:
     assert len(spans(text)) >= count if count > 2 else len(spans(text)) == count
 
@@ -159,7 +164,8 @@ def test_a_summary_is_short_in_the_third_person_and_without_names() -> None:
         "A: Hello [name], thanks for contacting us.",
         "C: Hi, my name is [name]. My new fridge makes a loud noise at night and I can't sleep.",
         "C: I bought it in your shop in Leeds two weeks ago.",
-        "A: I've checked the warranty, it covers the compressor. I've booked a technician for Friday, he will call you.",
+        "A: I've checked the warranty, it covers the compressor. I've booked a technician for Friday, he "
+        "will call you.",
         "C: Great, thank you so much for your help.",
     )
     summary = str(value_of("summary", *lines))

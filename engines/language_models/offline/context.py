@@ -19,17 +19,21 @@ _CLAUSE_BORDER = re.compile(
     r"[,;:.!?()\"]|\b(?:(?<!anything )(?<!nothing )but|although|though|however|pero|aunque|aber|obwohl)\b"
 )
 _SUBJECT_BORDER = re.compile(
-    r"[;:.!?()]|\b(?:but|and|so|because|while|pero|y|aber|und|weil)\s+(?=i\b|i'|we\b|my\b|yo\b|me\b|ich\b|wir\b|mir\b)|,\s*(?=i\b|i'|we\b|yo\b|ich\b|wir\b)"
+    r"[;:.!?()]|\b(?:but|and|so|because|while|pero|y|aber|und|weil)\s+(?=i\b|i'|we\b|my\b|yo\b|me\b|"
+    r"ich\b|wir\b|mir\b)|,\s*(?=i\b|i'|we\b|yo\b|ich\b|wir\b)"
 )
 _SAYING = re.compile(
-    r"\b(?:said|says|told|tells|reckons?|thinks?|thought|found|had|has|loves?|hates?|swears?|wrote|writes|say|claims?|got|dice|dijo|tuvo|sagt|sagte|meint|hatte)\b"
+    r"\b(?:said|says|told|tells|reckons?|thinks?|thought|found|had|has|loves?|hates?|swears?|wrote|"
+    r"writes|say|claims?|got|dice|dijo|tuvo|sagt|sagte|meint|hatte)\b"
 )
 _DIMINISHED = re.compile(
-    r"\b(?:a bit|a little|bit of an?|slightly|somewhat|mildly|a tad|kind of|sort of|etwas|ein bisschen|un poco)\s+(?:of an? )?(?:\w+\s+)?$"
+    r"\b(?:a bit|a little|bit of an?|slightly|somewhat|mildly|a tad|kind of|sort of|etwas|ein "
+    r"bisschen|un poco)\s+(?:of an? )?(?:\w+\s+)?$"
 )
 _PRONOUNS = frozenset({"he", "she", "they", "er", "él", "ella", "ellos"})
 _BITTER_TURN = re.compile(
-    r"\W{0,3}(?:that|how|to|so|another|only|just|until|when|,|\d|the way|being)\b|\s*[,:-]\s*(?:\w+\s+){0,4}?(?:again|later|late|another|third|second|still|nobody|no one)\b"
+    r"\W{0,3}(?:that|how|to|so|another|only|just|until|when|,|\d|the way|being)\b|"
+    r"\s*[,:-]\s*(?:\w+\s+){0,4}?(?:again|later|late|another|third|second|still|nobody|no one)\b"
 )
 _CONTRAST = re.compile(
     r"\b(?:but|despite|even though|although|though|however|pero|aunque|aber|trotzdem|obwohl|trotz)\b"
@@ -105,10 +109,8 @@ def _spans(sentence: Sentence, folded: str, lexicon: Lexicon) -> list[tuple[tupl
 def _before(folded: str, sentence: Sentence, start: int, border: re.Pattern[str]) -> str:
     """The words of the same clause before `start`."""
     text = folded[sentence.start : start]
-    last = None
-    for last in border.finditer(text):
-        pass
-    return text[last.end() :] if last else text
+    borders = [match.end() for match in border.finditer(text)]
+    return text[borders[-1] :] if borders else text
 
 
 def is_negated(sentence: Sentence, folded: str, start: int, lexicon: Lexicon) -> bool:
@@ -119,10 +121,7 @@ def is_negated(sentence: Sentence, folded: str, start: int, lexicon: Lexicon) ->
         m.end() >= len(before.rstrip()) - 25 for m in context.not_negation.find(before + folded[start : start + 20])
     ):
         return False
-    for match in context.negation.find(before):
-        if len(words(before[match.end() :])) <= NEGATION_REACH:
-            return True
-    return False
+    return any(len(words(before[m.end() :])) <= NEGATION_REACH for m in context.negation.find(before))
 
 
 def is_hypothetical(sentence: Sentence, folded: str, start: int, lexicon: Lexicon) -> bool:

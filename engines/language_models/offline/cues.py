@@ -1,8 +1,8 @@
 """A cue is a phrase that says something when it is found: a small pattern language over folded text.
 
-In a phrase a space is any white space, `'` may be missing (`don't` finds `dont`, but `we'll` not `well`), `~` is the rest of a word
-(`cancel~` finds `cancelled`), and ` … ` stands for up to four words. The rest is a regular expression. A cue begins
-and ends at a word's border.
+In a phrase a space is any white space, `'` may be missing (`don't` finds `dont`, but `we'll` not `well`), `~` is the
+rest of a word (`cancel~` finds `cancelled`), and ` … ` stands for up to four words. The rest is a regular expression.
+A cue begins and ends at a word's border.
 """
 
 import re

@@ -32,7 +32,7 @@ MODEL = "offline-1"
 """Changes whenever the same conversation may be answered differently: it is part of every value's provenance."""
 
 CHARACTERS_PER_TOKEN = 4
-"""Usage is counted as a model would roughly count it, so that estimates and budgets have something to work with. It costs nothing."""
+"""Usage is counted as a model would roughly count it, so that estimates have something to go by. It costs nothing."""
 
 MAX_EXPLANATION = 1000
 

@@ -26,10 +26,14 @@ SURE, VERY_SURE = 0.72, 0.88
 """From this strength on a feeling is more than a colouring of words."""
 
 _ACKNOWLEDGING = frozenset(
-    """that's thats that is it's its it this ok okay oh yes yeah so just then and great perfect lovely brilliant excellent
-    thanks thank you cheers ta good fine cool awesome fab absolutely alright right well much very many sounds for your help time all that the information
-    perfecto genial gracias vale muchas muy bien super prima danke vielen gut alles klar""".split()  # noqa: SIM905
+    """
+    that's thats that is it's its it this ok okay oh yes yeah so just then and great perfect lovely brilliant excellent
+    thanks thank you cheers ta good fine cool awesome fab absolutely alright right well much very many sounds for your
+    help time all the information
+    perfecto genial gracias vale muchas muy bien super prima danke vielen gut alles klar
+    """.split()  # noqa: SIM905 - a list of words is read more easily than a list of literals
 )
+"""A sentence of these words alone acknowledges."""
 
 
 @dataclass(frozen=True)
@@ -67,13 +71,13 @@ def mood_of(analysis: Analysis) -> Mood:
 def _mood(analysis: Analysis) -> Mood:
     assert analysis.lexicon is not None
     outcome = analysis.lexicon.outcome
-    feelings = _with_the_classifier(analysis, [_softened(f) for f in analysis.feelings])
-    feelings = tuple(_contagious_irony(analysis, _with_shouting(analysis, feelings)))
+    heard = _with_the_classifier(analysis, [_softened(f) for f in analysis.feelings])
+    feelings = tuple(_contagious_irony(analysis, _with_shouting(analysis, heard)))
     turns = analysis.customer_turns
     first_of_ending = turns[-max(MIN_ENDING_TURNS, math.ceil(len(turns) * ENDING_SHARE)) :][0] if turns else 0
     ending = tuple(f for f in feelings if f.sentence.turn >= first_of_ending)
-    resolved = [e for e in analysis.events(outcome.resolved, analysis.customer, questions=False)]
-    unresolved = [e for e in analysis.events(outcome.unresolved, analysis.customer)]
+    resolved = list(analysis.events(outcome.resolved, analysis.customer, questions=False))
+    unresolved = list(analysis.events(outcome.unresolved, analysis.customer))
     last_resolved = resolved[-1] if resolved else None
     last_unresolved = unresolved[-1] if unresolved else None
     if last_resolved and last_unresolved:

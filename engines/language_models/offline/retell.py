@@ -1,4 +1,4 @@
-"""Retells a sentence in the third person, by rule: what the customer or the agent said, as a colleague would pass it on.
+"""Retells a sentence in the third person, by rule: what someone said, as a colleague would pass it on.
 
 It changes persons and leaves the rest of the words alone, so nothing is said that was not said. A sentence it cannot
 turn is quoted or left out.
@@ -13,63 +13,117 @@ from engines.language_models.offline.text import Sentence, words
 MAX_HEADING_WORDS = 14
 
 _LEAD = re.compile(
-    r"^(?:(?:hi|hello|hey|hiya|dear|yes|yeah|yep|no|ok|okay|right|so|well|um+|uh+|er+m?|oh|ah|and|but|also|now|basically|actually|"
-    r"honestly|sure|great|good news|perfect|thanks(?! for)|thank you(?! for)|sorry(?! for)|ho|alright|all right|lovely|brilliant|of course|there|look|listen|"
-    r"just|then|anyway|certainly|absolutely|no problem|good morning|good afternoon|good evening|sir|madam|team|again|the thing is|"
-    r"hola|buenos días|buenas tardes|hallo|guten tag|to be honest|i see|i understand|fine|great news|first of all|ma'am)\b[\s,.!:-]*)+",
+    r"^(?:(?:hi|hello|hey|hiya|dear|yes|yeah|yep|no|ok|okay|right|so|well|um+|uh+|er+m?|oh|ah|and|but|"
+    r"also|now|basically|actually|"
+    r"honestly|sure|great|good news|perfect|thanks(?! for)|thank you(?! for)|sorry(?! for)|ho|alright|"
+    r"all right|lovely|brilliant|of course|there|look|listen|"
+    r"just|then|anyway|certainly|absolutely|no problem|good morning|good afternoon|good evening|sir|"
+    r"madam|team|again|the thing is|"
+    r"hola|buenos días|buenas tardes|hallo|guten tag|to be honest|i see|i understand|fine|great news|"
+    r"first of all|ma'am)\b[\s,.!:-]*)+",
     re.IGNORECASE,
 )
 _FILLERS = re.compile(
     r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
 )
 _MASKS = {
-    "email": "email address", "phone": "phone number", "card": "card", "account": "account", "national_id": "identity number",
-    "address": "address", "date_of_birth": "date of birth", "password": "password", "ip_address": "address",
+    "email": "email address",
+    "phone": "phone number",
+    "card": "card",
+    "account": "account",
+    "national_id": "identity number",
+    "address": "address",
+    "date_of_birth": "date of birth",
+    "password": "password",
+    "ip_address": "address",
     "id_number": "reference",
-}  # fmt: skip
+}
 _OPENING = re.compile(
-    r"^i(?:'m| am|'ve been| have been|'d like to| would like to| wanted to| want to)? (?:just )?(?:calling|writing|ringing|phoning|"
-    r"contacting|messaging|emailing|getting in touch|reaching out|call|contact|write|get in touch)(?: (?:you|in|to you|your team))*"
+    r"^i(?:'m| am|'ve been| have been|'d like to| would like to| wanted to| want to)? (?:just "
+    r")?(?:calling|writing|ringing|phoning|"
+    r"contacting|messaging|emailing|getting in touch|reaching out|call|contact|write|get in touch)(?: "
+    r"(?:you|in|to you|your team))*"
     r" (?:today )?(?P<how>because|as|since|about|regarding|concerning|to|with regards? to|in regards? to)\s+",
     re.IGNORECASE,
 )
 _ASKS_COMPANY = re.compile(
-    r"^(?:(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please |kindly |possibly |at least |also )*(?:help me (?:to )?)?|"
+    r"^(?:(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please |kindly |possibly |at "
+    r"least |also )*(?:help me (?:to )?)?|"
     r"(?:could you )?please (?:could you |can you )?(?!find|note|see|don't|do not))",
     re.IGNORECASE,
 )
 _ASKS_NOT = re.compile(r"^please (?:don't|do not) ", re.IGNORECASE)
 _COURTEOUS = re.compile(r"^(?:thanks|thank you|sorry|apologies|cheers) for ", re.IGNORECASE)
 _NO_SUBJECT = re.compile(
-    r"^(?:just |only |never |already |also |still |then |finally )*(?:got|had|tried|wanted|received|took|taken|booked|rebooked|"
-    r"ordered|paid|called|rang|sent|did|never|been|waited|bought|moved|returned|installed|reinstalled|restarted|checked|spoke|"
-    r"asked|changed|need|needs|want|would like|can't|cannot|couldn't|haven't|didn't|don't|won't|was|were|hoping|looking|trying|"
+    r"^(?:just |only |never |already |also |still |then |finally )*(?:got|had|tried|wanted|received|"
+    r"took|taken|booked|rebooked|"
+    r"ordered|paid|called|rang|sent|did|never|been|waited|bought|moved|returned|installed|reinstalled|"
+    r"restarted|checked|spoke|"
+    r"asked|changed|need|needs|want|would like|can't|cannot|couldn't|haven't|didn't|don't|won't|was|"
+    r"were|hoping|looking|trying|"
     r"calling|writing|waiting)\b",
     re.IGNORECASE,
 )
 _ASKS_IF = re.compile(r"^(?:can|could|may|should|do|would) (?=i\b|we\b)", re.IGNORECASE)
 
 _FROM_CUSTOMER = (
-    (r"\bi'm not\b", "they are not"), (r"\b(?:i'm|i am|im|we're|we are)\b", "they are"), (r"\b(?:i was|we were)\b", "they were"),
-    (r"\bwas i\b", "were they"), (r"\bam i\b", "are they"), (r"\b(?:i've|we've|ive)\b", "they have"),
-    (r"\b(?:i'd|we'd) (?=been|had|ordered|paid|asked|told|already|booked|called|tried|bought|signed|seen|never|not been)", "they had "),
-    (r"\b(?:i'd|we'd)\b", "they would"), (r"\b(?:i'll|we'll)\b", "they will"), (r"\b(?:myself|ourselves)\b", "themselves"),
-    (r"\b(?:mine|ours)\b", "theirs"), (r"\b(?:my|our)\b", "their"), (r"\b(?:me|us)\b", "them"), (r"\b(?:i|we)\b", "they"),
-    (r"\b(?:you're|you are)\b", "the company is"), (r"\b(?:you've|you have)\b", "the company has"),
-    (r"\byou were\b", "the company was"), (r"\byou'll\b", "the company will"), (r"\byou'd\b", "the company would"),
-    (r"\byours\b", "the company's"), (r"\byour\b", "the company's"), (r"\byou(?: guys| lot| all| people)?\b", "the company"),
-)  # fmt: skip
+    (r"\bi'm not\b", "they are not"),
+    (r"\b(?:i'm|i am|im|we're|we are)\b", "they are"),
+    (r"\b(?:i was|we were)\b", "they were"),
+    (r"\bwas i\b", "were they"),
+    (r"\bam i\b", "are they"),
+    (r"\b(?:i've|we've|ive)\b", "they have"),
+    (
+        r"\b(?:i'd|we'd) (?=been|had|ordered|paid|asked|told|already|booked|called|tried|bought|signed|"
+        r"seen|never|not been)",
+        "they had ",
+    ),
+    (r"\b(?:i'd|we'd)\b", "they would"),
+    (r"\b(?:i'll|we'll)\b", "they will"),
+    (r"\b(?:myself|ourselves)\b", "themselves"),
+    (r"\b(?:mine|ours)\b", "theirs"),
+    (r"\b(?:my|our)\b", "their"),
+    (r"\b(?:me|us)\b", "them"),
+    (r"\b(?:i|we)\b", "they"),
+    (r"\b(?:you're|you are)\b", "the company is"),
+    (r"\b(?:you've|you have)\b", "the company has"),
+    (r"\byou were\b", "the company was"),
+    (r"\byou'll\b", "the company will"),
+    (r"\byou'd\b", "the company would"),
+    (r"\byours\b", "the company's"),
+    (r"\byour\b", "the company's"),
+    (r"\byou(?: guys| lot| all| people)?\b", "the company"),
+)
 _FROM_AGENT = (
-    (r"\b(?:i've|i have)\b", "the agent has"), (r"\bi'll\b", "the agent will"), (r"\b(?:i'm|i am)\b", "the agent is"),
-    (r"\bi'd\b", "the agent would"), (r"\bi was\b", "the agent was"), (r"\bmyself\b", ""), (r"\bmy\b", "the agent's"),
-    (r"\bme\b", "the agent"), (r"\bi can\b", "the agent can"), (r"\bi\b", "the agent"),
-    (r"\b(?:we've|we have)\b", "the company has"), (r"\bwe'll\b", "the company will"), (r"\b(?:we're|we are)\b", "the company is"),
-    (r"\bwe were\b", "the company was"), (r"\bwe'd\b", "the company would"), (r"\bour\b", "the company's"), (r"\bus\b", "the company"),
-    (r"\bwe\b", "the company"), (r"\b(?:you've|you have)\b", "the customer has"), (r"\byou'll\b", "the customer will"),
-    (r"\b(?:you're|you are)\b", "the customer is"), (r"\byou were\b", "the customer was"), (r"\byou'd\b", "the customer would"),
+    (r"\b(?:i've|i have)\b", "the agent has"),
+    (r"\bi'll\b", "the agent will"),
+    (r"\b(?:i'm|i am)\b", "the agent is"),
+    (r"\bi'd\b", "the agent would"),
+    (r"\bi was\b", "the agent was"),
+    (r"\bmyself\b", ""),
+    (r"\bmy\b", "the agent's"),
+    (r"\bme\b", "the agent"),
+    (r"\bi can\b", "the agent can"),
+    (r"\bi\b", "the agent"),
+    (r"\b(?:we've|we have)\b", "the company has"),
+    (r"\bwe'll\b", "the company will"),
+    (r"\b(?:we're|we are)\b", "the company is"),
+    (r"\bwe were\b", "the company was"),
+    (r"\bwe'd\b", "the company would"),
+    (r"\bour\b", "the company's"),
+    (r"\bus\b", "the company"),
+    (r"\bwe\b", "the company"),
+    (r"\b(?:you've|you have)\b", "the customer has"),
+    (r"\byou'll\b", "the customer will"),
+    (r"\b(?:you're|you are)\b", "the customer is"),
+    (r"\byou were\b", "the customer was"),
+    (r"\byou'd\b", "the customer would"),
     (r"\byou (need|want|get|receive|pay|see|live|own|use|keep|send|owe|qualify)\b", r"the customer \1s"),
-    (r"\b(?:yours)\b", "theirs"), (r"\byour\b", "their"), (r"\byourself\b", "themselves"), (r"\byou\b", "the customer"),
-)  # fmt: skip
+    (r"\b(?:yours)\b", "theirs"),
+    (r"\byour\b", "their"),
+    (r"\byourself\b", "themselves"),
+    (r"\byou\b", "the customer"),
+)
 
 
 def plain(text: str) -> str:
@@ -140,31 +194,38 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
         return None
     if analysis.language != "en":
         return f"{subject} wrote: “{shortened(text, limit)}”." if first else f"Then: “{shortened(text, limit)}”."
-    if (opening := _OPENING.match(text)) is not None:
-        rest = shortened(customer_clause(text[opening.end() :]), limit)
-        how = {"as": "because", "since": "because"}.get(opening["how"].lower(), opening["how"].lower())
-        how = "about" if how.startswith(("with", "in r", "reg", "conc")) else how
-        return f"{subject} got in touch {how} {rest}."
-    if (asks := _ASKS_COMPANY.match(text)) is not None:
-        asked = shortened(customer_clause(text[asks.end() :]), limit).rstrip("? ")
-        return f"{subject} asked the company to {asked}."
-    if (asks := _ASKS_NOT.match(text)) is not None:
-        return f"{subject} asked the company not to {shortened(customer_clause(text[asks.end() :]), limit)}."
-    if (asks := _ASKS_IF.match(text)) is not None:
-        return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit)).rstrip('? ')}."
+    asked = _request(text, subject, limit)
+    if asked is not None:
+        return asked
     text = re.sub(r",? ?\bplease\b,? ?", " ", text).strip()
-    if (
-        (sentence.question and not re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE))
-        or _WH.match(customer_clause(text))
-        or _WHETHER.match(customer_clause(text))
-    ):
+    clause = customer_clause(text)
+    starts_with_self = re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE)
+    if (sentence.question and not starts_with_self) or _WH.match(clause) or _WHETHER.match(clause):
         return _question(text, subject, limit)
     if _is_heading(sentence, analysis):
         return f"{subject} got in touch about “{shortened(text, limit)}”."
-    clause = shortened(customer_clause(text), limit).rstrip("? ")
+    return _statement(shortened(clause, limit).rstrip("? "), subject, first=first)
+
+
+def _request(text: str, subject: str, limit: int) -> str | None:
+    """Why they got in touch and what they asked for, when the sentence opens by saying so."""
+    if (opening := _OPENING.match(text)) is not None:
+        how = {"as": "because", "since": "because"}.get(opening["how"].lower(), opening["how"].lower())
+        how = "about" if how.startswith(("with", "in r", "reg", "conc")) else how
+        return f"{subject} got in touch {how} {shortened(customer_clause(text[opening.end() :]), limit)}."
+    for pattern, lead in ((_ASKS_COMPANY, "asked the company to"), (_ASKS_NOT, "asked the company not to")):
+        if (asks := pattern.match(text)) is not None:
+            asked = shortened(customer_clause(text[asks.end() :]), limit).rstrip("? ")
+            return f"{subject} {lead} {asked}."
+    if _ASKS_IF.match(text) is not None:
+        return f"{subject} asked whether {_straight(shortened(customer_clause(text), limit)).rstrip('? ')}."
+    return None
+
+
+def _statement(clause: str, subject: str, *, first: bool) -> str:
     if _NO_SUBJECT.match(clause):
         clause = f"they {clause}"
-    if clause.startswith(("they ", "they'")):
+    if clause.startswith("they "):
         said = "said they " if first else ""
         return f"{subject} {said}{clause[5:]}."
     return f"{subject} said that {clause}." if first else f"{clause[:1].upper()}{clause[1:]}."
@@ -182,7 +243,8 @@ _WH = re.compile(
     r"(?P<aux>is|are|was|were|has|have|will|can|should|would|did|do|does)\s+(?P<rest>.+)$"
 )
 _SUBJECT = re.compile(
-    r"^(?P<s>they|it|the company|there|this|that|(?:their|the|this|that|an?)\s+(?:[\w'-]+\s+){0,1}?[\w'-]+)(?P<r>\s.*)?$"
+    r"^(?P<s>they|it|the company|there|this|that|(?:their|the|this|that|"
+    r"an?)\s+(?:[\w'-]+\s+){0,1}?[\w'-]+)(?P<r>\s.*)?$"
 )
 
 

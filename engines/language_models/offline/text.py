@@ -19,7 +19,8 @@ _ABBREVIATION = re.compile(
 _ORDINAL = re.compile(r"\b\d{1,2}\.(?= [a-zäöü])")
 _STOP = re.compile(r"[.!?…。！？]+[\"')\]]*(?=\s|$)|\n+|(?<=\w)\s*[;]\s+|\s+-{1,2}\s+")
 _PIVOT = re.compile(
-    r"\s(?=(?:and (?:i|it|they|then|now|you|he|she|we|this|that|there|my)|but|so (?:i|now|we|you)|because|then (?:i|they)|"
+    r"\s(?=(?:and (?:i|it|they|then|now|you|he|she|we|this|that|there|my)|but|so (?:i|now|we|you)|"
+    r"because|then (?:i|they)|"
     r"i'?m|i'?ve|i (?:was|have|want|need|would|called|tried|paid|asked|got)|we'?ve|can you|could you|"
     r"pero|porque|y (?:no|me|ahora|ya|luego)|aber|weil|und (?:ich|es|jetzt|dann|nun))\b)"
 )
@@ -110,15 +111,26 @@ def _trim(folded: str, start: int, end: int) -> tuple[int, int]:
 
 
 _FUNCTION_WORDS = {
-    "en": frozenset(
-        ["the", "and", "you", "is", "to", "of", "it", "that", "have", "for", "my", "not", "with", "was", "are", "this", "but", "be", "on", "can", "i'm", "i've", "don't", "what", "your", "me", "would", "just", "when", "i", "from", "has", "been"]
-    ),
-    "es": frozenset(
-        ["el", "la", "los", "las", "que", "de", "no", "mi", "me", "en", "por", "para", "con", "una", "un", "es", "lo", "se", "le", "pero", "muy", "ya", "he", "está", "tengo", "hola", "gracias", "su", "como", "cuando", "del", "al", "mis", "esto", "eso", "ha", "usted"]
-    ),
-    "de": frozenset(
-        ["der", "die", "das", "und", "ich", "nicht", "ist", "es", "zu", "mit", "mein", "meine", "auf", "für", "den", "dem", "ein", "eine", "habe", "sie", "wir", "aber", "auch", "noch", "bei", "von", "bitte", "danke", "hallo", "wie", "wurde", "kann", "mir", "mich", "ihnen", "seit"]
-    ),
+    language: frozenset(listed.split())
+    for language, listed in (
+        (
+            "en",
+            "the and you is to of it that have for my not with was are this but be on can i'm i've don't what your me "
+            "would just when i from has been",
+        ),
+        (
+            "es",
+            "el la los las que de no mi me en por para con una un es lo se le pero muy ya he está tengo hola "
+            "gracias su "
+            "como cuando del al mis esto eso ha usted",
+        ),
+        (
+            "de",
+            "der die das und ich nicht ist es zu mit mein meine auf für den dem ein eine habe sie wir aber "
+            "auch noch bei "
+            "von bitte danke hallo wie wurde kann mir mich ihnen seit",
+        ),
+    )
 }
 SOLVED_LANGUAGES = frozenset(_FUNCTION_WORDS)
 

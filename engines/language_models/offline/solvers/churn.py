@@ -150,7 +150,7 @@ def _cause(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str
             distance = abs(positions[event.sentence.index] - anchor)
             if distance > CAUSE_REACH and event.sentence.index not in unhappy:
                 continue
-            score = distance - (2 if _gives_reason(event.sentence) else 0)
+            score = float(distance) - (2 if _gives_reason(event.sentence) else 0)
             score -= 1.5 if event.sentence.index in unhappy else 0
             if best is None or score < best[0]:
                 best = (score, name, event)

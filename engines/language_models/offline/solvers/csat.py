@@ -24,11 +24,13 @@ _NUMBERS = {
 _NUMBER = r"(\d{1,2}(?:[.,]\d)?|" + "|".join(_NUMBERS) + r")"
 _OUT_OF = re.compile(
     rf"(?<![\w.]){_NUMBER}(?:\s+stars?)?\s*(?:out of|/|von|sobre|de)\s*(5|10|five|ten|cinco|diez|fünf|zehn)\b"
-    r"(?!\s+(?:items?|times|people|boxes|days|units|pieces|attempts|calls|orders|months|weeks|lamps|bulbs|users))(?![/\d])"
+    r"(?!\s+(?:items?|times|people|boxes|days|units|pieces|attempts|calls|orders|months|weeks|lamps|"
+    r"bulbs|users))(?![/\d])"
 )
 _STARS = re.compile(rf"(?<![\w.]){_NUMBER}[- ](?:stars?|estrellas?|sterne?)\b")
 _GIVE = re.compile(
-    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?: \w+){{0,5}}? {_NUMBER}\b(?! (?:days|weeks|months|hours|minutes|times|items|people|more|years))"
+    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?: \w+){{0,5}}? {_NUMBER}\b(?! "
+    rf"(?:days|weeks|months|hours|minutes|times|items|people|more|years))"
 )
 _ASKED = re.compile(
     r"\b(?:rate|rating|score|scale|satisf\w*|stars|survey|feedback|puntu\w*|valor\w*|bewert\w*|zufrieden\w*)\b"
@@ -37,11 +39,19 @@ _SCALE = re.compile(
     r"\b(?:1|one|0|zero|uno|eins)\s*(?:to|-|–|and|a|bis|through)\s*(5|10|five|ten|cinco|diez|fünf|zehn)\b"
 )
 _ANOTHER_MATTER = re.compile(
-    r"\b(?:recommend|likely|trustpilot|google|reviews?|on average|average|app store|hotel is|energy rating|would (?:have )?given|was going to|used to|if you|had you|i'd have|normally|usually|recomend\w*|empfehl\w*)\b"
+    r"\b(?:recommend|likely|trustpilot|google|reviews?|on average|average|app store|hotel is|energy "
+    r"rating|would (?:have )?given|was going to|used to|if you|had you|i'd have|normally|usually|"
+    r"recomend\w*|empfehl\w*)\b"
 )
 _LEADING_NUMBER = re.compile(
-    rf"^\W*(?:(?:a|an|it's|it is|i'd say|i would say|probably|definitely|maybe|like|um|uh|er|i'd give (?:it|you|that)|ein|eine|un|una)\W+)*{_NUMBER}\b(?!\s*(?:days|weeks|months|minutes|hours|%|pounds|euros|dollars))"
+    rf"^\W*(?:(?:a|an|it's|it is|i'd say|i would say|probably|definitely|maybe|like|um|uh|er|i'd give "
+    rf"(?:it|you|that)|ein|eine|un|una)\W+)*{_NUMBER}\b(?!\s*(?:days|weeks|months|minutes|hours|%|"
+    rf"pounds|euros|dollars))"
 )
+
+
+PRAISE_WEIGHT, BLAME_WEIGHT = 0.72, 0.75
+STRONG, VERY_STRONG = 2.0, 3.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +70,8 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
         f.sarcastic and f.sentence is rating.sentence for f in mood_of(analysis).feelings
     ):
         value = _in_range(rating.score, rating.scale, field)
-        evidence = (Evidence(rating.sentence.turn, rating.sentence.text),)
-        return known(value, f"The customer gives {rating.score} out of {rating.scale}.", evidence, stated=True)
+        given = (Evidence(rating.sentence.turn, rating.sentence.text),)
+        return known(value, f"The customer gives {rating.score} out of {rating.scale}.", given, stated=True)
     mood = mood_of(analysis)
     score, why, grounds = _judge(mood)
     if score is None:
@@ -120,43 +130,45 @@ def _checked(score: int, scale: int, sentence: Sentence) -> _Rating | None:
 
 
 def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
-    """Score, reason in words, and what it rests on."""
+    """Score, reason in words, and what it rests on.
+
+    The scale's middle is 3; a delighted word at the end lifts it by two points, an angry one lowers it by two. How it
+    went moves it by less than a point.
+    """
+    praise, blame = _at_the_end(mood)
+    worst = mood.strongest(positive=False)
+    earlier = -worst.strength if worst and worst.strength <= -CLEAR else 0.0
+    if praise == 0 and blame == 0:
+        return _only_earlier(mood, earlier) if earlier else _without_feelings(mood)
+    raw = 3 + PRAISE_WEIGHT * praise - BLAME_WEIGHT * blame + _by_number(mood, praise >= blame)
+    if praise >= blame:
+        raw += 0.4 * (mood.resolved is not None) - 0.4 * (praise > blame and earlier >= STRONG)
+        raw -= 0.5 * (mood.reluctant is not None and praise < VERY_STRONG and raw > 3)
+    else:
+        raw -= 0.3 * (mood.escalated is not None or mood.repeated is not None)
+    raw -= 0.5 * (mood.unresolved is not None)
+    if blame > praise and any(f.strength >= STRONG for f in mood.feelings):
+        raw = max(raw, 2.0)
+    score = min(5, max(1, int(raw + 0.5)))
+    return score, _words(score), _grounds(mood, praise >= blame)
+
+
+def _at_the_end(mood: Mood) -> tuple[float, float]:
+    """The strongest praise and blame of the ending, 0..3; of the two the later one counts in full."""
     best = mood.strongest(positive=True, ending=True)
     worst = mood.strongest(positive=False, ending=True)
-    earlier_worst = mood.strongest(positive=False)
     praise = best.strength if best else 0.0
     blame = -worst.strength if worst and worst.strength <= -CLEAR else 0.0
-    earlier = -earlier_worst.strength if earlier_worst and earlier_worst.strength <= -CLEAR else 0.0
-    if best and praise < CLEAR and not (mood.resolved or mood.helped):
+    if praise < CLEAR and not (mood.resolved or mood.helped):
         praise = 0.0
-    if praise and blame and best and worst:
+    if best and worst and praise and blame:
         if best.sentence.index > worst.sentence.index:
             blame *= 0.4 if (mood.resolved or mood.helped) and praise >= CLEAR else 0.8
         else:
             praise *= 0.3
-    if mood.refused and praise < 2 and not mood.resolved:
+    if mood.refused and praise < STRONG and not mood.resolved:
         praise *= 0.5
-    grounds = _grounds(mood, praise >= blame)
-    if praise == 0 and blame == 0 and earlier == 0:
-        return _without_feelings(mood)
-    if praise == 0 and blame == 0:
-        return _only_earlier(mood, earlier)
-    raw = 3 + 0.72 * praise - 0.75 * blame
-    if mood.resolved and praise >= blame:
-        raw += 0.4
-    if mood.unresolved and not mood.resolved:
-        raw -= 0.5
-    if praise > blame and earlier >= 2:
-        raw -= 0.4
-    if mood.reluctant and praise < 3 and raw > 3:
-        raw -= 0.5
-    if blame > praise and (mood.escalated or mood.repeated):
-        raw -= 0.3
-    raw += _by_number(mood, praise >= blame)
-    if blame > praise and any(f.strength >= 2 and not f.sarcastic for f in mood.feelings):
-        raw = max(raw, 2.0)
-    score = min(5, max(1, int(raw + 0.5)))
-    return score, _words(score), grounds
+    return praise, blame
 
 
 def _by_number(mood: Mood, positive: bool) -> float:

@@ -19,19 +19,32 @@ OVERLAP_DONE = 0.5
 """Share of an action's telling words in a later deed from which on it is done."""
 
 _LATER = re.compile(
-    r"\b(?:by|within|tomorrow|tonight|monday|tuesday|wednesday|thursday|friday|saturday|sunday|next|days?|hours?|weeks?|shortly|soon|afternoon|evening|later|once|when|after|end of|as soon as|today|within|morning|mañana|lunes|martes|miércoles|jueves|viernes|semana|días|horas|morgen|montag|dienstag|mittwoch|donnerstag|freitag|woche|tage|stunden|werktage)\b"
+    r"\b(?:by|within|tomorrow|tonight|monday|tuesday|wednesday|thursday|friday|saturday|sunday|next|"
+    r"days?|hours?|weeks?|shortly|soon|afternoon|evening|later|once|when|after|end of|as soon as|"
+    r"today|within|morning|mañana|lunes|martes|miércoles|jueves|viernes|semana|días|horas|morgen|"
+    r"montag|dienstag|mittwoch|donnerstag|freitag|woche|tage|stunden|werktage)\b"
 )
 _DONE = re.compile(
-    r"\b(?:all done|that's done|that is done|done that|i've done|that's gone through|that's all (?:set|sorted|booked|changed|updated)|all sorted|it's done|there we go|that's gone|that's now)\b"
+    r"\b(?:all done|that's done|that is done|done that|i've done|that's gone through|that's all "
+    r"(?:set|sorted|booked|changed|updated)|all sorted|it's done|there we go|that's gone|that's now)\b"
 )
 _NOT_AN_ACTION = re.compile(
-    r"(?:also |just |then |probably |definitely |maybe |simply )*(?:wait|stay|be|leave|take (?:it|that|the|two|one|my)|have|see|think|never|not|won't|believe|keep|love|need|go (?:with|for|to|elsewhere|somewhere)|hold|assume|remember|say|tell|spend|cancel|let|sit|make|do|get (?:my|another|a new)|know|want|miss|believe|buy|book|order|switch|recommend|come|stick|give|live|lose|find|look|just|end|die|start|pay for|feel|put up|move|report you|speak to my (?:lawyer|solicitor)|post)\b"
+    r"(?:also |just |then |probably |definitely |maybe |simply )*(?:wait|stay|be|leave|take (?:it|"
+    r"that|the|two|one|my)|have|see|think|never|not|won't|believe|keep|love|need|go (?:with|for|to|"
+    r"elsewhere|somewhere)|hold|assume|remember|say|tell|spend|cancel|let|sit|make|do|get (?:my|"
+    r"another|a new)|know|want|miss|believe|buy|book|order|switch|recommend|come|stick|give|live|lose|"
+    r"find|look|just|end|die|start|pay for|feel|put up|move|report you|speak to my (?:lawyer|"
+    r"solicitor)|post)\b"
 )
 _REQUEST = re.compile(
-    r"^(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please )?|^please |^(?:i|we)(?:'d| would) like (?:you )?(?=to\b|a\b|my\b|an\b)|^(?:i|we) (?:want|need) (?:you )?(?=to\b|a\b|my\b|an\b)|\bplease (?=\w)"
+    r"^(?:can|could|would|will) (?:you|someone|somebody|anyone) (?:please )?|^please |^(?:i|we)(?:'d| "
+    r"would) like (?:you )?(?=to\b|a\b|my\b|an\b)|^(?:i|we) (?:want|need) (?:you )?(?=to\b|a\b|my\b|"
+    r"an\b)|\bplease (?=\w)"
 )
 _PROMISE = re.compile(
-    r"\b(?:i'll|i will|i'm going to|i am going to|i shall|we'll|we will|we're going to|we are going to|let me|i'm|we're|i can)\b\s*(?:also |now |then |just |personally |make sure (?:to|that|we|i) |be able to )*",
+    r"\b(?:i'll|i will|i'm going to|i am going to|i shall|we'll|we will|we're going to|we are going "
+    r"to|let me|i'm|we're|i can)\b\s*(?:also |now |then |just |personally |make sure (?:to|that|we|i) "
+    r"|be able to )*",
 )
 
 
@@ -85,10 +98,13 @@ def _begins(sentence: Sentence, event: Event) -> bool:
 
 
 _OFFER = re.compile(
-    r"\b(?:shall i|should i|would you like me to|do you want me to|i can|i could|want me to|if you like,? i can)\s+(?:also |just )?(?P<what>\w+\b.*)"
+    r"\b(?:shall i|should i|would you like me to|do you want me to|i can|i could|want me to|if you "
+    r"like,? i can)\s+(?:also |just )?(?P<what>\w+\b.*)"
 )
 _AGREES = re.compile(
-    r"^\W*(?:yes|yeah|yep|sure|please|ok|okay|go ahead|that would be|that'd be|that works|perfect|great|fine|alright|all right|they can|you can|of course|absolutely|definitely|why not|if you could|(?:\w+ ){0,3}(?:that would be|sounds good))\b"
+    r"^\W*(?:yes|yeah|yep|sure|please|ok|okay|go ahead|that would be|that'd be|that works|perfect|"
+    r"great|fine|alright|all right|they can|you can|of course|absolutely|definitely|why not|if you "
+    r"could|(?:\w+ ){0,3}(?:that would be|sounds good))\b"
 )
 
 
@@ -168,10 +184,14 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
 
 _ARRIVED = re.compile(r"\b(?:account|statement|arrived|came|come|received|got|here|landed|delivered|refund)\b")
 _MENDED = re.compile(
-    r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|investigat\w*|restart\w*|reset\w*)\b"
+    r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|"
+    r"investigat\w*|restart\w*|reset\w*)\b"
 )
 _COMMON = frozenset(
-    ["that", "this", "with", "will", "your", "you", "have", "been", "just", "then", "from", "they", "them", "into", "for", "the", "and", "now", "going", "also", "when", "what", "more", "make", "sure", "get", "let"]
+    """
+    that this with will your you have been just then from they them into for the and now going also when what more
+    make sure get let
+    """.split()  # noqa: SIM905 - a list of words is read more easily than a list of literals
 )
 
 
@@ -195,11 +215,13 @@ def _by_customer(analysis: Analysis) -> list[_Action]:
 
 
 _VERBS = (
-    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|confirm|let (?:us|me) know|keep|check|"
+    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|confirm|let "
+    "(?:us|me) know|keep|check|"
     "take|post|drop|contact|share|try|print|use|submit|make sure|have|pay|reset|update|wait"
 )
 _ASK = re.compile(
-    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you|if you could|all you need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
+    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you|if you could|all you "
+    rf"need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
     re.IGNORECASE,
 )
 _IMPERATIVE = re.compile(
@@ -208,7 +230,8 @@ _IMPERATIVE = re.compile(
 
 
 _BEFORE_LONG = re.compile(
-    r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|end|\d+)"
+    r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|"
+    r"friday|saturday|sunday|tomorrow|end|\d+)"
 )
 """What has a deadline is still to be done although the conversation goes on."""
 

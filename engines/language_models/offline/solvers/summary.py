@@ -27,10 +27,14 @@ MIN_TOPIC_WORDS = 2
 MIN_FILLING_WORDS = 5
 
 _FACT = re.compile(
-    r"\d|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|today|tonight|week|month|january|february|march|april|may|june|july|august|september|october|november|december|pounds|euros|dollars|percent)\b|[£$€%]"
+    r"\d|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|today|tonight|week|"
+    r"month|january|february|march|april|may|june|july|august|september|october|november|december|"
+    r"pounds|euros|dollars|percent)\b|[£$€%]"
 )
 _EXPLAINS = re.compile(
-    r"\b(?:because|due to|looks like|it seems|i can see|shows|the reason|caused by|turns out|means|instead|so your|which is why|was (?:returned|delivered|sent|charged|cancelled|booked|delayed|lost)|outage|fault|error)\b"
+    r"\b(?:because|due to|looks like|it seems|i can see|shows|the reason|caused by|turns out|means|"
+    r"instead|so your|which is why|was (?:returned|delivered|sent|charged|cancelled|booked|delayed|"
+    r"lost)|outage|fault|error)\b"
 )
 
 
