@@ -4,8 +4,12 @@ Starts while Temporal is away, and while Postgres is: requests are then answered
 after an orderly stop, 2 for a configuration that is not valid, 1 for anything else.
 """
 
+import asyncio
 import logging
+import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import uvicorn
 
@@ -41,7 +45,24 @@ def main() -> int:
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises Unavailable, SecretUnavailable."""
     async with open_api_services(for_serving(settings)) as services:
-        await uvicorn.Server(server_config(settings, create_app(services))).serve()
+        await Server(server_config(settings, create_app(services))).serve()
+
+
+class Server(uvicorn.Server):
+    """uvicorn raises the signal that stopped it once more, which ends the process before anything is closed. Here a
+    signal only asks for the end."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        wanted = (signal.SIGTERM, signal.SIGINT)
+        for number in wanted:
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        try:
+            yield
+        finally:
+            for number in wanted:
+                loop.remove_signal_handler(number)
 
 
 def for_serving(settings: Settings) -> Settings:

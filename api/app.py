@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, health, platform, reading, search, uploads
+from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, uploads
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -19,6 +19,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     catalogue.router,
     platform.router,
     health.router,
+    docs.router,
 )
 
 DESCRIPTION = """\

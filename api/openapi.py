@@ -39,6 +39,8 @@ _PROBLEMS = {
     "503": "A part of the service is away: try again",
 }
 
+_DONE = {"200": "The answer", "201": "It is made", "202": "It is accepted, and goes on by itself"}
+
 _KEYED_PROBLEMS = ("400", "401", "403", "404", "405", "422", "503")
 _BODY_PROBLEMS = ("408", "409", "413", "415", "429")
 
@@ -118,6 +120,9 @@ def _problems(operation: dict[str, Any], *, keyed: bool, body: bool) -> None:
     responses: dict[str, Any] = operation["responses"]
     if "422" in responses and "HTTPValidationError" in json.dumps(responses["422"]):
         del responses["422"]
+    for status, words in _DONE.items():
+        if responses.get(status, {}).get("description") == "Successful Response":
+            responses[status]["description"] = words
     wanted = (_KEYED_PROBLEMS if keyed else ()) + (_BODY_PROBLEMS if body else ("409", "410") if keyed else ())
     for status in wanted:
         content = {problems.MEDIA_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}

@@ -1,5 +1,7 @@
 """Every operation of the OpenAPI document under generated requests, right and wrong: no 5xx, and only what it says."""
 
+from typing import Any
+
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, Phase, settings
@@ -34,7 +36,7 @@ def fuzzed(api: ApiServer) -> tuple[str, Tenant]:
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-def test_no_request_breaks_it(case: schemathesis.Case, api: ApiServer, fuzzed: tuple[str, Tenant]) -> None:
+def test_no_request_breaks_it(case: "schemathesis.Case[Any]", api: ApiServer, fuzzed: tuple[str, Tenant]) -> None:
     url, tenant = fuzzed
     key = api.platform_key if case.path.startswith("/v1/platform") else tenant.key
     if isinstance(case.query, dict):

@@ -50,3 +50,15 @@ def _references(value: object) -> list[str]:
     if isinstance(value, list):
         return [reference for inner in value for reference in _references(inner)]
     return []
+
+
+def test_the_reference_for_people_names_every_operation_and_needs_nobody_else(client: httpx.Client) -> None:
+    answer = client.get("/docs")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    for path, operations in bare_app().openapi()["paths"].items():
+        for operation in operations.values():
+            assert path in answer.text
+            assert f'id="{operation["operationId"]}"' in answer.text
+    assert "<script" not in answer.text
+    assert "http://" not in answer.text.replace("http://www.w3.org", "")
+    assert "https://" not in answer.text

@@ -8,6 +8,8 @@ import pytest
 
 from domain.contracts import Conclusion, RunRef
 from domain.conversation import Stage
+from domain.fields import CustomField, FieldType
+from domain.ids import new_id
 from domain.ledger import Reason, RunState
 from domain.values import EvidenceState
 from tests.api.test_bad_input import problem
@@ -235,3 +237,23 @@ async def test_a_fact_that_was_read_already_is_planned_again(seeder: Seeder, cli
     assert client.patch(f"/v1/conversations/{empty}", json={"tags": ["x"]}).status_code == 200
     entries = client.get(f"/v1/conversations/{empty}/executions").json()["runs"]
     assert [run["reason"] for run in entries] == ["created"]
+
+
+async def test_sensitive_fields_are_for_few(
+    api: ApiServer, seeder: Seeder, client: httpx.Client, reader: Tenant
+) -> None:
+    field = CustomField(id=new_id(), key="diagnosis", type=FieldType.TEXT, label="Diagnosis", sensitive=True)
+    async with seeder.storage.database.tenant_tx(reader.id) as tx:
+        await tx.catalog.put_field(field)
+    conversation = accept(client)
+    run = await seeder.normalized(conversation)
+    await seeder.analysed(run, {}, [await seeder.value(run, "diagnosis", "a cold"), await seeder.value(run, "csat", 4)])
+    with api.client(reader.keys["read"]) as only_reads:
+        for path in ("", "/fields", "/executions", "/explain"):
+            url = f"/v1/conversations/{conversation}{path}"
+            assert "a cold" not in only_reads.get(url).text, path
+        assert "a cold" in client.get(f"/v1/conversations/{conversation}/fields").text
+        shown = only_reads.get(f"/v1/conversations/{conversation}").json()["fields"]
+        assert [value["field"] for value in shown] == ["csat"]
+        hidden = only_reads.get("/v1/search", params={"where": "diagnosis = 'a cold'"})
+        problem(hidden, 422, "invalid_filter")
