@@ -306,7 +306,7 @@ class EmbeddedStack:
             name="api",
             log=self._state.log("api"),
             prepare=lambda: self._python(self._options.programs.api, process),
-            ready=lambda: _answers(f"{url}/health/live"),
+            ready=lambda: _answers(f"{url}/healthz"),
             address=url,
         )
 
