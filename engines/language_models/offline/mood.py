@@ -22,7 +22,7 @@ CLEAR = 1.5
 CLASSIFIED_AT_START, CLASSIFIED_AT_END = 5, 7
 """So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
 MIN_SHOUTED_WORDS = 3
-SURE, VERY_SURE = 0.72, 0.88
+LIKELY, SURE, VERY_SURE = 0.62, 0.72, 0.88
 """From this strength on a feeling is more than a colouring of words."""
 
 _ACKNOWLEDGING = frozenset(
@@ -130,8 +130,8 @@ def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeli
             continue
         for sign, column in ((-1.0, bad), (1.0, good)):
             share = float(told[sentence.index][column])
-            if share > SURE and not (sign > 0 and sentence.question):
-                strength = sign * (2.0 if share > VERY_SURE else 1.5)
+            if share > LIKELY and not (sign > 0 and sentence.question):
+                strength = sign * (2.0 if share > VERY_SURE else 1.5 if share > SURE else 1.0)
                 kept.append(Feeling(sentence, sentence.start, sentence.end, strength))
     return sorted(kept, key=lambda f: (f.sentence.index, f.start))
 
