@@ -14,6 +14,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from api.app import create_app
+from api.metrics import serve_metrics
 from domain.errors import ParleyError
 from infra.api_wiring import open_api_services
 from infra.logs import configure_logs
@@ -44,6 +45,7 @@ def main() -> int:
 
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises Unavailable, SecretUnavailable."""
+    serve_metrics(settings.metrics_host, settings.metrics_port)
     async with open_api_services(for_serving(settings)) as services:
         await Server(server_config(settings, create_app(services))).serve()
 

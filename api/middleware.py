@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from api.metrics import observe
 from api.problems import defect
 from domain.ids import new_id
 
@@ -79,7 +80,7 @@ class _Exchange:
             if not self._status:
                 await defect(self._request_id)(self._scope, self._watch, self._answer)
         finally:
-            self._log_line()
+            self._tell()
 
     async def _watch(self) -> Message:
         message = await self._receive()
@@ -109,18 +110,24 @@ class _Exchange:
             return any(name == b"transfer-encoding" for name, _ in self._scope["headers"])
         return not length.isdigit() or int(length) > _DRAIN_BYTES
 
-    def _log_line(self) -> None:
+    def _tell(self) -> None:
+        seconds = time.monotonic() - self._began
+        observe(self._scope["method"], self._route, self._status, seconds)
         if not _log.isEnabledFor(logging.INFO) or (self._status == 200 and self._scope["path"] in _QUIET):
             return
-        milliseconds = round((time.monotonic() - self._began) * 1000, 1)
-        _log.info("request", extra={"fields": self._facts() | {"status": self._status, "ms": milliseconds}})
+        _log.info("request", extra={"fields": self._facts() | {"status": self._status, "ms": round(seconds * 1000, 1)}})
+
+    @property
+    def _route(self) -> str | None:
+        """The route's template: addresses hold ids, queries what people search for."""
+        return getattr(self._scope.get("route"), "path", None)
 
     def _facts(self) -> dict[str, object]:
-        """What may be told of a request. The route's template: addresses hold ids, queries what people search for."""
+        """What may be told of a request."""
         return {
             "request_id": self._request_id,
             "method": self._scope["method"],
-            "route": getattr(self._scope.get("route"), "path", None),
+            "route": self._route,
             "tenant": self._scope.get("parley.tenant"),
             "key": self._scope.get("parley.key"),
         }

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 
+from infra.embedded.process import free_port
 from tests.support.api_server import api_settings
 from tests.support.stack import ROOT, DatabaseUrls, TemporalServer
 
@@ -26,12 +27,16 @@ def test_it_serves_and_ends_in_order(database: DatabaseUrls, temporal_server: Te
         "PARLEY_CODEC_KEY": str(settings.codec_key),
         "PARLEY_API_PORT": str(settings.api_port),
         "PARLEY_PUBLIC_URL": settings.public_url,
+        "PARLEY_METRICS_PORT": str(metrics := free_port()),
     }
     with (tmp_path / "api.log").open("wb") as log:
         process = subprocess.Popen([sys.executable, "-m", "api"], cwd=ROOT, env={**os.environ, **own}, stderr=log)
         try:
             _wait_for(f"{settings.public_url}/readyz", process)
             assert httpx.get(f"{settings.public_url}/v1/conversations").status_code == 401
+            measured = httpx.get(f"http://127.0.0.1:{metrics}/metrics").text
+            refused = 'parley_api_request_seconds_count{method="GET",route="/v1/conversations",status="401"} 1.0'
+            assert refused in measured
             process.send_signal(signal.SIGTERM)
             assert process.wait(30) == 0
         finally:
