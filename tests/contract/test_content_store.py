@@ -14,13 +14,13 @@ from hypothesis import strategies as st
 from obstore.store import MemoryStore
 
 from domain.errors import ContentDamaged, ContentMissing, InvalidInput, TooLarge, Unavailable
-from domain.ids import new_tenant_id
+from domain.ids import TenantId
 from storage.content import open_content_store
 from storage.content.sealing import FRAME_BYTES, HEADER_BYTES, LENGTH_BYTES, open_all, seal_all
 from storage.content.store import SealedContentStore
 from storage.crypto import DataKey, MasterKeys, WrappedKey, new_data_key
 
-TENANT, OTHER = new_tenant_id(), new_tenant_id()
+TENANT, OTHER = TenantId("a" * 32), TenantId("b" * 32)
 BORDERS = (0, 1, 2, 41, 42, FRAME_BYTES - 1, FRAME_BYTES, FRAME_BYTES + 1, 2 * FRAME_BYTES, 2 * FRAME_BYTES + 17)
 
 
