@@ -29,7 +29,7 @@ _JSON_TYPE = re.compile(r"application/([a-z0-9.!#$&^_-]+\+)?json")
 _INTEGER_BOUND = 2**63
 _ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _ESCAPED_NUL = re.compile(rb"\\u0000")
-_SCALARS = frozenset({"str", "int", "float", "bool", "none"})
+_SCALARS = frozenset({"str", "constrained-str", "int", "float", "bool", "none"})
 
 
 class MalformedBody(InvalidInput):
@@ -275,6 +275,8 @@ def invalid(errors: "list[ErrorDetails] | tuple[ErrorDetails, ...]", *, skip: in
         reason = error["msg"].removeprefix("Value error, ")
         if len(location) > 1 and location[-1] in _SCALARS:
             location.pop()  # the members of a union of scalars: one field, one reason
+            if error["type"] == "string_too_long":
+                reasons[field_path(location)] = reason
             reason = "is a text, a number, true or false"
         reasons.setdefault(field_path(location) or "body", reason[:300])
     problems = tuple(FieldProblem(field, reason) for field, reason in reasons.items())

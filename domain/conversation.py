@@ -84,7 +84,7 @@ class Lane(StrEnum):
 
 Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 ShortText = Annotated[str, StringConstraints(max_length=200)]
-MetadataValue = str | int | float | bool
+MetadataValue = Annotated[str, StringConstraints(max_length=2000)] | int | float | bool
 
 
 class Participant(Frozen):

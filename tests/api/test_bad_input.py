@@ -83,6 +83,7 @@ def test_json_that_is_unusual_and_right(client: httpx.Client) -> None:
         ({"participants": [{"id": "c1", "role": "customer", "name": "A\0"}]}, "participants[0].name"),
         ({"metadata": {"plan": [1]}}, "metadata.plan"),
         ({"metadata": {"plan": "go\0ld"}}, "metadata.plan"),
+        ({"metadata": {"plan": "x" * 2001}}, "metadata.plan"),
         ({"metadata": {"text": "go\0ld"}}, "metadata.text"),
         ({"metadata": {"bad key": 1}}, "metadata.bad key (the key)"),
         ({"metadata": {f"k{n}": n for n in range(101)}}, "metadata"),
