@@ -60,7 +60,7 @@ async def test_the_callers_own_errors_pass_untouched(db: PostgresDatabase, tenan
                 raise error
 
 
-@pytest.mark.parametrize("unknown", [new_tenant_id(), "", "x", "'; drop table tenant; --", "A" * 32])
+@pytest.mark.parametrize("unknown", ["f" * 32, "", "x", "'; drop table tenant; --", "A" * 32])
 async def test_an_unknown_tenant_is_not_found(db: PostgresDatabase, unknown: str) -> None:
     with pytest.raises(NotFound):
         async with db.tenant_tx(unknown):
