@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import psutil
@@ -32,6 +33,9 @@ from tests.support.stack import scratch_folder, temporal_server
 
 ROOT = Path(__file__).parents[1]
 START_SECONDS = 120.0
+AT_ONCE = 8
+"""Requests or starts at the same time, on either side of every comparison."""
+
 _SEARCH = SearchChoice("postgres", "the bench measures the search every installation has")
 
 
@@ -66,6 +70,12 @@ class Ground:
         """A new tenant with the six starter tasks active."""
         async with self.database() as database:
             return await provision(database, slug)
+
+    async def api_key(self, tenant_id: str, *scopes: str) -> str:
+        """A key of the tenant."""
+        async with self.database() as database:
+            made = await database.platform.create_api_key("bench", scopes=scopes, tenant_id=tenant_id)
+        return made.key.get_secret_value()
 
     @asynccontextmanager
     async def database(self) -> AsyncIterator[PostgresDatabase]:
@@ -152,9 +162,7 @@ def _postgres(state: StateFolder) -> Iterator[tuple[EmbeddedPostgres, subprocess
 
 
 def _settings(environment: Mapping[str, str]) -> Settings:
-    return Settings.model_validate(
-        {name.removeprefix("PARLEY_").lower(): value for name, value in environment.items()}
-    )
+    return Settings.model_validate({name.removeprefix("PARLEY_").lower(): value for name, value in environment.items()})
 
 
 async def _until_ready(process: Process, ready: Callable[[], bool]) -> None:
@@ -208,3 +216,18 @@ def _tree_seconds(root: psutil.Process) -> float:
             continue
         total += times.user + times.system + times.children_user + times.children_system
     return total
+
+
+def http_client(url: str, key: str) -> httpx.AsyncClient:
+    """A client with the key, at most eight connections."""
+    limits = httpx.Limits(max_connections=AT_ONCE, max_keepalive_connections=AT_ONCE)
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=60, limits=limits, trust_env=False)
+
+
+async def post(client: httpx.AsyncClient, path: str, body: dict[str, Any]) -> Any:
+    """The answer's JSON. Raises BenchError for anything but success."""
+    response = await client.post(path, json=body)
+    if not response.is_success:
+        raise BenchError(f"POST {path} was answered {response.status_code}: {response.text[:200]}")
+    return response.json()

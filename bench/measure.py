@@ -3,7 +3,7 @@
 import json
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from operator import ge, le
@@ -60,20 +60,25 @@ def _lines(path: str) -> Sequence[str]:
         return ()
 
 
-def write(path: Path, measurements: Sequence[Measurement], machine: dict[str, Any]) -> None:
-    """The JSON form: hardware, time, and every figure with its aim and detail."""
+def write(path: Path, measurements: Sequence[Measurement], machine: dict[str, Any], missing: Mapping[str, str]) -> None:
+    """The JSON form: hardware (its load when the bench began, and now), time, every figure with its aim and detail,
+    and the sections without figures with the reason."""
     path.parent.mkdir(parents=True, exist_ok=True)
     body = {
         "at": datetime.now(UTC).isoformat(timespec="seconds"),
-        "hardware": machine,
+        "hardware": machine | {"load_after": hardware()["load"]},
         "measurements": {m.name: asdict(m) | {"reached": m.reached} for m in measurements},
+        "missing": dict(missing),
     }
     path.write_text(json.dumps(body, indent=2, ensure_ascii=False) + "\n")
 
 
-def show(console: Console, measurements: Sequence[Measurement], machine: dict[str, Any]) -> None:
-    """The table, with the hardware named and every missed aim said."""
-    table = Table(title=f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB")
+def show(
+    console: Console, measurements: Sequence[Measurement], machine: dict[str, Any], missing: Mapping[str, str]
+) -> None:
+    """The table, with the hardware named, every missed aim said, and what was not measured."""
+    load = f"load {machine['load'][0]:g} before"
+    table = Table(title=f"{machine['processor']}, {machine['cores']} cores, {machine['memory_gib']} GiB, {load}")
     for column, justify in (("figure", "left"), ("value", "right"), ("aim", "right"), ("", "left"), ("note", "left")):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]  # the literals are valid
     verdicts = {None: "", True: "[green]reached[/]", False: "[red]missed[/]"}
@@ -81,3 +86,5 @@ def show(console: Console, measurements: Sequence[Measurement], machine: dict[st
         aim = "" if m.aim is None else f"{m.direction} {m.aim:g}"
         table.add_row(m.name, f"{m.value:,.3g} {m.unit}".strip(), aim, verdicts[m.reached], m.note)
     console.print(table)
+    for name, reason in missing.items():
+        console.print(f"{name} was not measured: {reason}", markup=False, highlight=False)

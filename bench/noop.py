@@ -32,8 +32,6 @@ class EmptyWorkflow:
         await workflow.execute_activity(EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH)
         await workflow.execute_activity(EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH)
         await workflow.execute_local_activity(EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH)
-        await workflow.execute_activity(
-            EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH, task_queue=engine_queue
-        )
+        await workflow.execute_activity(EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH, task_queue=engine_queue)
         await workflow.execute_activity(EMPTY_ACTIVITY, run, schedule_to_close_timeout=_ENOUGH)
         workflow.upsert_search_attributes([_OUTCOME.value_set("completed")])

@@ -10,7 +10,7 @@ from temporalio.client import Client, WorkflowHandle
 from temporalio.common import WorkflowIDConflictPolicy, WorkflowIDReusePolicy
 
 from bench import conversations
-from bench.ground import BenchError, CpuMeter, Ground
+from bench.ground import AT_ONCE, BenchError, CpuMeter, Ground
 from bench.noop import EMPTY_WORKFLOW
 from domain.contracts import CONVERSATIONS_QUEUE, ConversationOutcome, Outcome, QueueKind, RunRef, task_queue
 from domain.ids import new_id
@@ -21,7 +21,6 @@ from tests.support.stages import AwayOrchestrator
 
 BOUND_SECONDS = 180.0
 ENGINE_QUEUE = task_queue(QueueKind.LANGUAGE_MODEL, "offline")
-_AT_ONCE = 8
 
 Handle = WorkflowHandle[Any, Any]
 
@@ -52,7 +51,7 @@ class Batch:
 
 async def run_batch(side: Side, runs: int, meter: CpuMeter) -> Batch:
     """Starts `runs`, eight at a time, and waits for all. Raises BenchError when one goes wrong or time is up."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+    gate = asyncio.Semaphore(AT_ONCE)
 
     async def one() -> None:
         async with gate:
@@ -136,7 +135,7 @@ class EmptyRuns:
 
 async def accept(ground: Ground, tenant_id: str, names: Sequence[str]) -> list[Acceptance]:
     """Chats of the demo, accepted but for their start: row, revision, entry, sealed content."""
-    gate = asyncio.Semaphore(_AT_ONCE)
+    gate = asyncio.Semaphore(AT_ONCE)
     async with open_storage(ground.settings, "bench") as storage:
         use_case = AcceptConversation(storage.database, storage.content, AwayOrchestrator())
 

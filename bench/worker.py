@@ -27,8 +27,14 @@ from infra import wiring
 from infra.settings import Settings, load_settings
 from infra.temporal.process import run_to_end
 from infra.wiring import Storage
-from tests.support.instant import InstantEngines, InstantLanguageModel, InstantLanguages, InstantRedactor
-from tests.support.instant import known, some_value
+from tests.support.instant import (
+    InstantEngines,
+    InstantLanguageModel,
+    InstantLanguages,
+    InstantRedactor,
+    known,
+    some_value,
+)
 from workers.process import serve
 from workers.roles import WORKFLOWS, QueueSpec, RoleSpec, choose, load_roles
 from workers.serve import Activity
@@ -47,13 +53,13 @@ class InstantWiring:
         database, content = self._storage.database, self._storage.content
         build: Mapping[str, Callable[[], Activity]] = {
             contracts.INGEST.name: self._ingest,
-            contracts.NORMALIZE.name: lambda: NormalizeActivity(
-                database, content, InstantRedactor(), InstantLanguages()
-            ).normalize,
+            contracts.NORMALIZE.name: lambda: (
+                NormalizeActivity(database, content, InstantRedactor(), InstantLanguages()).normalize
+            ),
             contracts.PLAN.name: lambda: PlanActivity(database).plan,
-            contracts.ANALYZE.name: lambda: AnalyzeActivity(
-                database, InstantEngines(InstantLanguageModel(known(some_value)))
-            ).analyze,
+            contracts.ANALYZE.name: lambda: (
+                AnalyzeActivity(database, InstantEngines(InstantLanguageModel(known(some_value)))).analyze
+            ),
             contracts.PERSIST.name: lambda: PersistActivity(database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(database).conclude,
             EMPTY_ACTIVITY: lambda: empty,
