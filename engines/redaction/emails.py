@@ -37,7 +37,12 @@ _CONNECTORS = frozenset(
     dot point underscore dash hyphen minus plus period punkt punto ponto unterstrich bindestrich guion guión
     """.split()  # noqa: SIM905
 )
-_LETTER_WORDS = frozenset("zero one two three four five six seven eight nine double triple oh".split())  # noqa: SIM905
+_LETTER_WORDS = frozenset(
+    """
+    zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
+    eighteen nineteen twenty thirty forty fifty sixty seventy eighty ninety double triple oh
+    """.split()  # noqa: SIM905
+)
 _STOPS = frozenset(
     """
     is was it's its e-mail email mail address my the at to that's thats id yes yeah so and ist lautet es est è me us on
@@ -51,12 +56,17 @@ _WORDS_BEFORE = 2
 def email_spans(heard: Heard) -> list[Span]:
     """Spans of e-mail addresses; when one was asked for, also of a garbled one."""
     text = heard.turn.text
-    spans = [Span(*found.span(), MaskKind.EMAIL) for found in _TYPED.finditer(text) if "@" in found.group()]
+    spans = [Span(*found.span(), MaskKind.EMAIL) for found in _TYPED.finditer(text) if _is_address(found.group())]
     spans += _spoken(heard)
     spans += _glued(text)
     if not spans and Topic.EMAIL in heard.asked:
         spans += _garbled(text)
     return spans
+
+
+def _is_address(typed: str) -> bool:
+    """With blanks around the sign it takes a domain: `find us @home` is none."""
+    return " " not in typed or "." in typed.partition("@")[2]
 
 
 def _spoken(heard: Heard) -> Iterator[Span]:

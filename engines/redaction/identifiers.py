@@ -148,7 +148,7 @@ def _card(case: _Case) -> Verdict:
 def _by_form(case: _Case) -> Verdict:
     if case.run.groups == (3, 2, 4) and case.run.text[0] != "(":
         return MaskKind.NATIONAL_ID
-    if case.run.plus and len(case.run.digits) >= 7:
+    if case.run.text.startswith("+") and len(case.run.digits) >= 7:
         return MaskKind.PHONE
     if case.run.digits.startswith("0") and 9 <= len(case.run.digits) <= 12 and not case.governing.named:
         return MaskKind.PHONE

@@ -106,6 +106,13 @@ _STREETS = (
 _SENTENCE_END = re.compile(
     r"(?<!\bst)(?<!\bave)(?<!\bapt)(?<!\brd)(?<!\bdr)(?<!\bno)[.!?;](?:\s|$)|\n|$", re.IGNORECASE
 )
+_SPOKEN_STREET = re.compile(
+    r"\b(?:(?:one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|hundred|oh)[\s-]){1,6}"
+    rf"(?:[\w'’-]+\s){{1,3}}{_ANY_CASE_SUFFIX}\b",
+    re.IGNORECASE,
+)
+"""`forty two elm street`"""
+
 _LONGEST_ADDRESS = 120
 
 
@@ -116,18 +123,25 @@ def address_spans(heard: Heard, runs: list[DigitRun]) -> Iterator[Span]:
         for found in pattern.finditer(text):
             yield Span(*found.span(), MaskKind.ADDRESS)
     if heard.asked & {Topic.ADDRESS, Topic.POSTCODE}:
-        dates = date_spans(text, runs)
-        for run in runs:
-            if any(start < run.end and run.start < end for start, end in dates):
-                continue
-            told = governing(heard, run.start, run.end).topics
-            if not told & {Topic.ADDRESS, Topic.POSTCODE}:
-                continue
-            end = _SENTENCE_END.search(text, run.end)
-            yield Span(
-                run.start, min(end.start() if end else len(text), run.start + _LONGEST_ADDRESS), MaskKind.ADDRESS
-            )
-            return
+        start = _first_number(heard, runs)
+        if start is not None:
+            end = _SENTENCE_END.search(text, start, start + _LONGEST_ADDRESS)
+            yield Span(start, end.start() if end else start + _LONGEST_ADDRESS, MaskKind.ADDRESS)
+
+
+def _first_number(heard: Heard, runs: list[DigitRun]) -> int | None:
+    """Where the first number of an answer stands that is no date and that nothing says is something else."""
+    text = heard.turn.text
+    said = _SPOKEN_STREET.search(text)
+    starts = [said.start()] if said and Topic.ADDRESS in heard.asked else []
+    dates = date_spans(text, runs)
+    for run in runs:
+        if any(start < run.end and run.start < end for start, end in dates):
+            continue
+        if governing(heard, run.start, run.end).topics & {Topic.ADDRESS, Topic.POSTCODE}:
+            starts.append(run.start)
+            break
+    return min(starts, default=None)
 
 
 # -- IBAN and national identifiers ------------------------------------------------------------------------
@@ -150,8 +164,10 @@ the words beside a number: every tenth order number passes a check digit."""
 
 _BELIEVED = 0.4
 
-_MIXED = re.compile(r"[A-Za-z]\s?\d|\d[A-Za-z]|\d[+-]\d")
-"""All of these have letters or a sign among their digits: numbers alone are not worth the time."""
+_WORTH_A_LOOK = re.compile(
+    r"[A-Z]{2}\s?\d\d|[a-z]{2}\d\d\s?[\da-z]{4}|\d{6}[A-Za-z+-]|[A-Za-z]\d{7}|\d[A-Za-z][A-Za-z0-9]\d"
+)
+"""Every one of these forms has one of these in it; the rest is not worth the recognizers' time."""
 
 
 @cache
@@ -164,7 +180,7 @@ def _recognizers(names: tuple[str, ...]) -> tuple[Any, ...]:
 def identifier_spans(heard: Heard) -> Iterator[Span]:
     """IBANs and national identifiers of a distinctive form, by presidio's recognizers."""
     text = heard.turn.text
-    if not _MIXED.search(text):
+    if not _WORTH_A_LOOK.search(text):
         return
     for names, kind in ((("Iban",), MaskKind.ACCOUNT), (_DISTINCTIVE, MaskKind.NATIONAL_ID)):
         for recognizer in _recognizers(names):

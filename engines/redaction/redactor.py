@@ -13,6 +13,7 @@ from domain.turns import Mask, MaskKind, Redaction, Turn
 from engines.protocols import Progress
 from engines.redaction.codes import code_spans, references, secret_spans
 from engines.redaction.emails import email_spans
+from engines.redaction.given_names import given_name_spans
 from engines.redaction.identifiers import number_spans, split_card_spans
 from engines.redaction.known import KnownNames, known_names
 from engines.redaction.names import said_names
@@ -145,6 +146,7 @@ def _told_spans(piece: _Piece, language: str | None) -> list[Span]:
         lambda: identifier_spans(heard),
         lambda: ip_spans(heard),
         lambda: said_names(heard),
+        lambda: given_name_spans(heard.turn.text),
     )
     return [span for detect in detectors for span in detect()]
 
