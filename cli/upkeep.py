@@ -68,8 +68,9 @@ def doctor(
         parley doctor --json | jq '.parts[] | select(.ok | not)'
     """
     try:
-        url = connect().url
-        report = httpx.get(f"{url}/readyz", timeout=_TIMEOUT).json()
+        connection = connect()
+        headers = {"Authorization": f"Bearer {connection.key.get_secret_value()}"}
+        report = httpx.get(f"{connection.url}/readyz", headers=headers, timeout=_TIMEOUT).json()
     except ParleyError as error:
         output.fail(error)
     except (httpx.HTTPError, ValueError) as error:

@@ -38,6 +38,19 @@ def test_without_temporal_conversations_are_accepted(api_without_temporal: ApiSe
     assert {part["name"]: part["ok"] for part in ready.json()["parts"]}["temporal"] is False
 
 
+def test_what_was_seen_of_parts_is_for_operators(api_without_temporal: ApiServer) -> None:
+    api = api_without_temporal
+
+    def details(key: str | None) -> dict[str, str | None]:
+        with api.client(key) as client:
+            return {part["name"]: part["detail"] for part in client.get("/readyz").json()["parts"]}
+
+    anonymous = details(None)
+    assert (anonymous["search index"], anonymous["temporal"]) == (None, "unavailable")
+    assert details("parley_" + "y" * 43) == details(api.tenant("curious").key) == anonymous
+    assert "documents" in (details(api.platform_key)["search index"] or "")
+
+
 class Gate:
     """A TCP relay to Postgres that can be closed: what is on its way is cut, and nothing new is let in."""
 

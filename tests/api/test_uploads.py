@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import io
 import json
+import socket
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,18 @@ async def test_the_same_bytes_sent_at_once(api: ApiServer, tenant: Tenant) -> No
     async with httpx.AsyncClient() as client:
         answers = await asyncio.gather(*(client.put(opened["url"], content=WAV) for _ in range(10)))
     assert {answer.status_code for answer in answers} == {200}
+
+
+def test_a_sender_that_hangs_up_leaves_nothing_behind(api: ApiServer) -> None:
+    tenant = api.tenant("hangs-up")
+    with api.client(tenant.key) as client:
+        opened = announce(client, WAV)
+        head = f"PUT /{opened['url'].split('/', 3)[3]} HTTP/1.1\r\nHost: x\r\nContent-Length: {len(WAV)}\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", api.settings.api_port)) as connection:
+            connection.sendall(head.encode() + WAV[:9000])
+        assert client.get(f"/v1/uploads/{opened['id']}").json()["state"] == "open"
+        assert httpx.put(opened["url"], content=WAV).status_code == 200
+    assert len(stored_files(api, tenant)) == 1
 
 
 # -- multipart ----------------------------------------------------------------------------------------------

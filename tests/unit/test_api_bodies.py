@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import cursors
-from api.body import MalformedBody, field_path, parse_json
+from api.body import BodyTimeout, Gone, MalformedBody, field_path, parse_json, stream_body
 from api.multipart import parts
 from domain.errors import InvalidInput
 
@@ -72,6 +72,29 @@ def test_field_paths() -> None:
     assert field_path(["messages", 3, "at"]) == "messages[3].at"
     assert field_path([]) == ""
     assert field_path(["metadata", "a key", "[key]"]) == "metadata.a key (the key)"
+
+
+class Slow:
+    """A request whose sender stops, or hangs up, after its first bytes."""
+
+    def __init__(self, then: dict[str, Any] | None) -> None:
+        self._messages: list[dict[str, Any]] = [{"type": "http.request", "body": b"first", "more_body": True}]
+        self._then = then
+
+    async def receive(self) -> dict[str, Any]:
+        if self._messages:
+            return self._messages.pop()
+        if self._then is not None:
+            return self._then
+        await asyncio.Event().wait()
+        raise AssertionError
+
+
+async def test_a_sender_that_stops_is_not_waited_for() -> None:
+    with pytest.raises(BodyTimeout):
+        [chunk async for chunk in stream_body(Slow(None), idle_seconds=0.05)]  # type: ignore[arg-type]
+    with pytest.raises(Gone):
+        [chunk async for chunk in stream_body(Slow({"type": "http.disconnect"}))]  # type: ignore[arg-type]
 
 
 # -- cursors ------------------------------------------------------------------------------------------------
