@@ -116,7 +116,8 @@ async def execute_remote(
         start_to_close_timeout=start_to_close,
         heartbeat_timeout=heartbeat,
         retry_policy=_retry_policy(rules),
-        summary=summary,
+        # The UI shows the type anyway, and a summary is one more payload to seal, to store and to carry.
+        summary=None if summary == contract.name else summary,
     )
     return result
 
