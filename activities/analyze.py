@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 
 from temporalio import activity
 
-from activities.support import begin, finish, heartbeat_on_progress
+from activities.support import begin, finish, heartbeat_on_progress, held_while_away, waiting_for_provider
 from domain import contracts
 from domain.contracts import AnalyzeRequest, AnalyzeResult, RunRef
 from domain.conversation import Stage
@@ -45,8 +46,12 @@ class _Calls:
         if not self.config.external:
             self.waiting.append((call, event))
             return
-        async with self.database.tenant_tx(self.run.tenant_id) as tx:
-            await tx.ledger.record_call(call, self.run.conversation_id, event)
+
+        async def commit() -> None:
+            async with self.database.tenant_tx(self.run.tenant_id) as tx:
+                await tx.ledger.record_call(call, self.run.conversation_id, event)
+
+        await held_while_away(commit)
 
     async def flush(self, tx: TenantTx) -> None:
         await tx.ledger.record_calls(self.waiting, self.run.conversation_id)
@@ -90,7 +95,8 @@ class AnalyzeActivity:
             tasks = {t.task.id: t for t in await tx.catalog.effective_tasks()}
             rows = [r for r in await tx.ledger.of_entry(run) if r.id in request.batch.task_run_ids]
             again = activity.info().attempt > 1 or run.entry > 1
-            calls = await tx.ledger.calls_of(run.conversation_id) if again else ()
+            # What costs is always looked for: a first try may also be that of a run which Temporal had forgotten.
+            calls = await tx.ledger.calls_of(run.conversation_id) if again or config.external else ()
             answers = {a.task_run.id: a for a in await tx.ledger.answers(run)} if again else {}
         questions = [
             TaskQuestion(row, tasks[row.task_id], config, conversation, rendition)
@@ -123,7 +129,15 @@ class AnalyzeActivity:
         engine = self._engines.language_model(work.config)
         gate = asyncio.Semaphore(work.config.limits.concurrency or DEFAULT_CONCURRENCY)
         beat = heartbeat_on_progress()
-        return await asyncio.gather(*(_ask(q, engine, work.calls, gate, beat) for q in work.questions))
+        async with waiting_for_provider() if work.config.external else nullcontext():
+            # All are waited for, also when one fails: nothing is under way any more when the next try begins.
+            outcomes = await asyncio.gather(
+                *(_ask(q, engine, work.calls, gate, beat) for q in work.questions), return_exceptions=True
+            )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, EngineError):
+                raise outcome
+        return [outcome for outcome in outcomes if isinstance(outcome, AnswerRecord | EngineError)]
 
     @staticmethod
     async def _write(tx: TenantTx, work: _Work, records: Sequence[AnswerRecord]) -> None:

@@ -23,6 +23,7 @@ class PersistActivity:
             conversation = await tx.conversations.get(run.conversation_id)
             if (await tx.runs.get(run)).state == CLOSED:
                 # An earlier try committed and its answer was lost: rollup deltas are not to be added again.
+                await tx.runs.close(run)  # gives back the lease that this try has just taken
                 return PersistResult(status=conversation.status, values=await known_values(tx, run))
             status, values = await persist_run(tx, run, conversation)
             await tx.runs.close(run)

@@ -3,11 +3,12 @@
 import asyncio
 import hashlib
 import time
+from contextlib import nullcontext
 
 from temporalio import activity
 
 from activities.ingest import load_audio, read_intake, transcript_record
-from activities.support import begin, finish, heartbeat_on_progress
+from activities.support import begin, finish, heartbeat_on_progress, held_while_away, waiting_for_provider
 from domain import contracts
 from domain.contracts import RunRef, TranscribeResult
 from domain.conversation import Stage
@@ -78,7 +79,8 @@ class TranscribeActivity:
             language=recording.language, language_ground=recording.language_ground, candidates=candidates
         )
         engine = self._engines.transcription(config)
-        return await engine.transcribe(call, request, lambda share: beat(0.1 + 0.9 * share))
+        async with waiting_for_provider() if config.external else nullcontext():
+            return await engine.transcribe(call, request, lambda share: beat(0.1 + 0.9 * share))
 
     async def _record(
         self, run: RunRef, config: EngineConfig, request_hash: str, answer: TranscriptionAnswer, latency_ms: int
@@ -87,13 +89,18 @@ class TranscribeActivity:
         body = transcript.model_dump_json().encode()
         transcript_id = derived_id("transcript", run.conversation_id, str(run.revision), request_hash)
         key = content_keys.transcript(run, transcript_id)
-        await self._content.put(run.tenant_id, key, body)
         call = engine_calls.answered(
             config, request_hash, model=transcript.model, usage=answer.usage, latency_ms=latency_ms, answer=key
         )
-        async with finish(self._database, run, Stage.TRANSCRIBE) as tx:
-            await tx.ledger.record_call(call, run.conversation_id, engine_calls.usage_event(call, config, None))
-            await tx.renditions.put_transcript(transcript_record(run, transcript_id, transcript, key, body))
+
+        async def commit() -> None:
+            await self._content.put(run.tenant_id, key, body)
+            async with finish(self._database, run, Stage.TRANSCRIBE) as tx:
+                await tx.ledger.record_call(call, run.conversation_id, engine_calls.usage_event(call, config, None))
+                await tx.renditions.put_transcript(transcript_record(run, transcript_id, transcript, key, body))
+
+        async with waiting_for_provider():
+            await held_while_away(commit)
         return TranscribeResult(segments=len(transcript.segments))
 
 

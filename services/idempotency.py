@@ -3,18 +3,22 @@
 import asyncio
 import hashlib
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, InvalidInput, ParleyError
 from storage.protocols import Database
 
 HEADER = "Idempotency-Key"
 WAIT_SECONDS = 10.0
 """How long a request waits for another one with its key that is still being answered."""
 
-ABANDONED_SECONDS = 120.0
-"""A claim this old belongs to a process that died: longer than any request takes."""
+RENEW_SECONDS = 5.0
+"""How often a claim is renewed while its request is being answered."""
+
+ABANDONED_SECONDS = 20.0
+"""A claim that has not been renewed for so long belongs to a process that died."""
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.02, 0.25
@@ -61,7 +65,8 @@ class Idempotency:
         if kept is not None:
             return kept
         try:
-            reply = await answer()
+            async with self._renewed(tenant_id, key, request_hash):
+                reply = await answer()
         except BaseException:
             await self._release(tenant_id, key)
             raise
@@ -87,6 +92,24 @@ class Idempotency:
                 raise StillAnswering("another request with this key is still being answered: try again")
             await asyncio.sleep(pause)
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    @asynccontextmanager
+    async def _renewed(self, tenant_id: str, key: str, request_hash: str) -> AsyncIterator[None]:
+        """The claim stays young inside the block, however long the answer takes."""
+
+        async def renew() -> None:
+            while True:
+                await asyncio.sleep(RENEW_SECONDS)
+                with suppress(ParleyError):  # an answer must not fail for this
+                    async with self._database.tenant_tx(tenant_id) as tx:
+                        await tx.idempotency.renew(key, request_hash)
+
+        renewing = asyncio.create_task(renew())
+        try:
+            yield
+        finally:
+            renewing.cancel()
+            await asyncio.wait({renewing})  # it must not make the claim anew once the answer is kept
 
     async def _release(self, tenant_id: str, key: str) -> None:
         async with self._database.tenant_tx(tenant_id) as tx:

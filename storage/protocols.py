@@ -453,6 +453,10 @@ class Idempotency(Protocol):
         """The answer, in the place of a claim; the first answer stays."""
         ...
 
+    async def renew(self, key: str, body_hash: str) -> None:
+        """A claim that is still being answered is as young as new."""
+        ...
+
     async def release(self, key: str) -> None:
         """Give a claim back; an answer that is kept stays."""
         ...

@@ -48,9 +48,8 @@ _ROLES_UNKNOWN = Note(
 class DeepgramParameters(Frozen):
     """`parameters` of an engine of kind `deepgram`.
 
-    timeout_seconds: of one request, shorter than the heartbeat of `transcribe`; diarize_model: which diarizer tells
-    voices apart; mip_opt_out: recordings are not for Deepgram's own use unless the operator says so; languages: read
-    by the language strategy, not here.
+    timeout_seconds: of one request; diarize_model: which diarizer tells voices apart; mip_opt_out: recordings are not
+    for Deepgram's own use unless the operator says so; languages: read by the language strategy, not here.
     """
 
     timeout_seconds: float = Field(default=100.0, gt=0, le=600)

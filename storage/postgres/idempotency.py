@@ -71,6 +71,10 @@ class PostgresIdempotency(Repository):
         await self.release(key)
         await self._execute(_KEEP, key, body_hash, status, body)
 
+    async def renew(self, key: str, body_hash: str) -> None:
+        if await self._execute(_RELEASE, key):
+            await self._execute(_CLAIM, key, body_hash)
+
     async def release(self, key: str) -> None:
         await self._execute(_RELEASE, key)
 

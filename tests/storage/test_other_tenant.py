@@ -151,6 +151,7 @@ CASES: dict[str, Case] = {
     "uploads.remove": lambda tx, t: tx.uploads.remove(t.upload.id),
     "idempotency.find": lambda tx, t: tx.idempotency.find(KEY, "body"),
     "idempotency.claim": lambda tx, t: tx.idempotency.claim(KEY, "other", abandoned_after_seconds=0),
+    "idempotency.renew": lambda tx, t: tx.idempotency.renew(KEY, "other"),
     "idempotency.keep": lambda tx, t: tx.idempotency.keep(KEY, "other", 200, b"mine"),
     "idempotency.release": lambda tx, t: tx.idempotency.release(KEY),
     "audit.record": lambda tx, t: tx.audit.record(
@@ -200,6 +201,7 @@ OWN = {
     "uploads.open",
     "uploads.remove",
     "idempotency.claim",
+    "idempotency.renew",
     "idempotency.keep",
     "idempotency.release",
     "audit.record",

@@ -67,7 +67,7 @@ def test_the_shipped_policies_cover_every_contract_and_lane() -> None:
                 rules = table.policy(contract.policy, lane)
                 assert rules.schedule_to_close >= rules.start_to_close
         assert table.policy("analyze", Lane.LIVE, "offline").heartbeat == 10
-        assert table.policy("analyze", Lane.LIVE, "gemini").heartbeat == 120
+        assert table.policy("analyze", Lane.LIVE, "gemini").heartbeat == 30
         assert table.policy("analyze", Lane.BACKFILL, "offline").schedule_to_close == 172800
         assert table.policy("plan_local", Lane.LIVE).schedule_to_close <= 5
         with pytest.raises(LookupError):
