@@ -75,15 +75,15 @@ class NormalizeActivity:
         if conversation.channel == "call":
             if transcript is None:
                 raise ContentMissing("the call has no transcript: transcribe has not run")
-            return await self._read_call(conversation, transcript)
+            return await self._read_call(conversation, transcript, tenant)
         return await self._read_thread(conversation, source, tenant)
 
-    async def _read_call(self, conversation: Conversation, record: TranscriptRecord) -> _Read:
+    async def _read_call(self, conversation: Conversation, record: TranscriptRecord, tenant: Tenant) -> _Read:
         body = await self._content.get(conversation.tenant_id, record.content_key)
         transcript = Transcript.model_validate_json(body)
         turns = turns_of_transcript(transcript, conversation.participants)
         notes = (*transcript.notes, *notes_of_transcript(transcript, conversation.participants))
-        language = transcript.language or await self._identify(turns, conversation.language)
+        language = transcript.language or await self._identify(turns, conversation.language, tenant.languages)
         return _Read(turns, notes, language)
 
     async def _read_thread(self, conversation: Conversation, source: Source, tenant: Tenant) -> _Read:
@@ -91,16 +91,16 @@ class NormalizeActivity:
         context = StampContext(conversation.received_at, source.time_zone, tenant.time_zone)
         messages = thread(intake.messages or (), conversation.participants, context, conversation.channel)
         turns = turns_of_thread(messages)
-        language = await self._identify(turns, conversation.language)
+        language = await self._identify(turns, conversation.language, tenant.languages)
         known = [conversation.ended_at] if conversation.ended_at else []
         ended = max([*known, *(m.at for m in messages.messages)], default=None)
         return _Read(turns, messages.notes, language, ended, messages.messages)
 
-    async def _identify(self, turns: Sequence[Turn], hint: str | None) -> str | None:
+    async def _identify(self, turns: Sequence[Turn], hint: str | None, candidates: Sequence[str]) -> str | None:
         if hint is not None:
             return hint
         text = "\n".join(t.text for t in turns)[:LANGUAGE_SAMPLE_CHARACTERS]
-        guess = await asyncio.to_thread(self._languages.identify, text)
+        guess = await asyncio.to_thread(self._languages.identify, text, candidates)
         return guess.language if guess.confidence >= CONFIDENT else None
 
     async def _seal(self, run: RunRef, read: _Read, redaction: Redaction) -> None:
