@@ -22,7 +22,7 @@ CLEAR = 1.5
 CLASSIFIED_AT_START, CLASSIFIED_AT_END = 5, 7
 """So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
 MIN_SHOUTED_WORDS = 3
-LIKELY, SURE, VERY_SURE = 0.62, 0.72, 0.88
+LIKELY, SURE, VERY_SURE = 0.55, 0.72, 0.88
 """From this strength on a feeling is more than a colouring of words."""
 
 _ACKNOWLEDGING = frozenset(

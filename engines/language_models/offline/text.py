@@ -116,7 +116,8 @@ _FUNCTION_WORDS = {
         (
             "en",
             "the and you is to of it that have for my not with was are this but be on can i'm i've don't what your me "
-            "would just when i from has been",
+            "would just when i from has been are she her he his we our they out there then one no so if how all do did "
+            "had will who which as at by or an am us them more only says said after before get got were",
         ),
         (
             "es",
@@ -136,6 +137,8 @@ SOLVED_LANGUAGES = frozenset(_FUNCTION_WORDS)
 
 
 FEW_WORDS = 6
+LEAST_SHARE = 0.12
+"""Of the words of real sentences at least so many are function words of their language."""
 
 
 def guess_language(text: str, hint: str | None) -> str | None:
@@ -150,7 +153,7 @@ def guess_language(text: str, hint: str | None) -> str | None:
     if len(tokens) < FEW_WORDS or shares[best] < 2:
         plain = _is_latin(text) and (len(tokens) < FEW_WORDS or text.isascii())
         return hinted if hinted in SOLVED_LANGUAGES else ("en" if hinted is None and plain else None)
-    if shares[best] / len(tokens) < 0.12:
+    if shares[best] / len(tokens) < LEAST_SHARE and best != hinted:
         return None
     return best
 

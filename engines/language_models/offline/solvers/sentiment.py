@@ -12,7 +12,7 @@ ENOUGH = 2.0
 """Sum of strengths from which on one side counts as shown: one clear feeling or two slight ones."""
 DOMINANT = 0.74
 """Share of all feeling from which on the weaker side is a colouring."""
-MIN_WORDS = 6
+MIN_WORDS = 4
 """So many words of substance must a customer say to be called neutral."""
 OPTIONS = frozenset({"positive", "neutral", "negative", "mixed"})
 
