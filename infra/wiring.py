@@ -8,12 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from engines.languages.identify import LinguaIdentifier
-
-from engines.audio.decode import Decoder
-from engines.language_models import registry as language_models
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
-from engines.transcription import registry as transcription
 from infra.engine_pool import EnginePool
 from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
@@ -76,11 +71,14 @@ def _open_search(settings: Settings, database: PostgresDatabase) -> SearchIndex:
 
 def build_engines(settings: Settings) -> EnginePool:
     """Transcription engines and language models by their configurations."""
+    from engines.language_models import registry as language_models
+    from engines.transcription import registry as transcription
 
     return EnginePool(settings.engine_credentials, transcription.build, language_models.build)
 
 
 def build_decoder() -> AudioDecoder:
+    from engines.audio.decode import Decoder
 
     return Decoder()
 
@@ -92,6 +90,7 @@ def build_redactor() -> Redactor:
 
 
 def build_language_identifier() -> LanguageIdentifier:
+    from engines.languages.identify import LinguaIdentifier
 
     return LinguaIdentifier()
 
