@@ -20,7 +20,8 @@ DECAY = 0.72
 """What a turn counts compared with the one before it."""
 CLASSIFIED_WEIGHT = 4.0
 LEAST_SHARE = 0.15
-MIN_SCORE = 1.5
+MIN_SCORE, MIN_SCORE_UNSAID = 1.5, 2.2
+"""What the best reason needs; more when only the classifier sees it and no word says it."""
 SAYS_QUESTION = 6.0
 """Weight of the cues by which customers say that they only have a question."""
 PLAIN = 5.0
@@ -34,7 +35,7 @@ CLASSIFIED_SENTENCES = 5
 @dataclass
 class _Tally:
     score: float = 0.0
-    best: float = 0.0
+    said: bool = False
     grounds: list[tuple[float, Ground]] = data_field(default_factory=list)
 
     def add(self, weight: float, ground: Ground) -> None:
@@ -53,7 +54,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
         _add_classified(analysis, {o.id for o in field.live_options}, tallies)
     _prefer_the_specific(tallies)
     ranked = sorted(tallies.items(), key=lambda item: -item[1].score)
-    if not ranked or ranked[0][1].score < MIN_SCORE:
+    if not ranked or ranked[0][1].score < (MIN_SCORE if ranked[0][1].said else MIN_SCORE_UNSAID):
         return unknown("The customer does not say why they got in touch.")
     reason, tally = ranked[0]
     label = next(o.label for o in field.live_options if o.id == reason)
@@ -95,6 +96,7 @@ def _by_cues(analysis: Analysis, options: set[str]) -> dict[str, _Tally]:
                 continue
             weight, event = max(hits, key=lambda hit: hit[0])
             extra = 0.25 * (len({e.text for _, e in hits}) - 1)
+            tallies[reason].said = True
             tallies[reason].add(position * (weight + min(extra, 1.0)), Ground(sentence, event.start, event.end))
     return tallies
 
