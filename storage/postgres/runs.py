@@ -120,17 +120,20 @@ select 1
 from held
 """  # noqa: S608
 
-# One statement: both rows are the run's own.
+# The lease before the entry, as in `hold`: whoever locks both does it in this order. That the entry's row is looked at
+# only when the lease has been updated is what the last condition is for.
 _CLOSE = f"""
 with released as (
   update conversation_lease
   set released_at = now()
   {_KEY}
     and released_at is null
+  returning 1
 )
 update conversation_entry
 set state = 'closed', closed_at = coalesce(closed_at, now())
 {_KEY}
+  and (select count(*) from released) >= 0
 """  # noqa: S608
 
 _STAGES = """
@@ -222,11 +225,6 @@ class PostgresRuns(Repository):
 
     async def close(self, run: RunRef) -> None:
         """Also gives the lease back, when this run holds it."""
-        # The lease before the entry, as in `hold`: whoever locks both does it in this order.
-        await self._execute(
-            f"update conversation_lease set released_at = now() {_KEY} and released_at is null",  # noqa: S608
-            *_key(run),
-        )
         _require(await self._execute(_CLOSE, *_key(run)))
 
     async def postpone(self, run: RunRef, not_before: datetime) -> None:
