@@ -85,6 +85,13 @@ def join_texts(first: str, second: str) -> str:
     return f"{first} {second}"
 
 
+def word_count(text: str) -> int:
+    """How many words a text has. In scripts that write no spaces two characters count as one, which is about the length
+    of theirs."""
+    unspaced = len(_NO_SPACE_SCRIPTS.findall(text))
+    return len(_NO_SPACE_SCRIPTS.sub(" ", text).split()) + (unspaced + 1) // 2
+
+
 def counted(count: int, one: str, many: str | None = None) -> str:
     """`1 message`, `3 messages`."""
     return f"{count:,} {one if count == 1 else many or one + 's'}"

@@ -11,6 +11,7 @@ from domain.filters import Filter, FilterFacts, in_sample, matches
 from domain.ids import derived_id
 from domain.ledger import Reason, RunState, TaskRun
 from domain.tasks import EffectiveTask, LongInput, content_hash
+from domain.text import word_count
 from domain.values import FieldValue
 from services.prompting import SYSTEM_TEXT, PromptFailed, render
 from storage.protocols import Rendition, Tenant
@@ -106,7 +107,7 @@ def _content(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
     if not rendition.turns:
         return _skip(Reason.NO_SPEECH if given.conversation.channel is Channel.CALL else Reason.TOO_SHORT)
     spoken = [t for t in rendition.turns if t.role not in (Role.AGENT, Role.BOT, Role.SYSTEM)]
-    words = sum(len(t.text.split()) for t in spoken)
+    words = sum(word_count(t.text) for t in spoken)
     if len(spoken) < task.spec.min_customer_turns or words < task.spec.min_words:
         return _skip(Reason.TOO_SHORT, f"{words} words from the customer, the task asks for {task.spec.min_words}")
     return None
