@@ -1,9 +1,12 @@
 """Whisper with its real model: words out of speech, nothing out of anything else, and files it can be sure of."""
 
 import asyncio
+import re
 import shutil
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +68,12 @@ async def test_what_is_said_after_minutes_of_silence_is_where_it_was_said(engine
     assert len(now.segments) >= 2
     assert abs(later.segments[0].start_ms - 660_000 - now.segments[0].start_ms) < 500
     assert abs(later.segments[-1].end_ms - 660_000 - now.segments[-1].end_ms) < 500
-    first, again = ({w.lower() for w in " ".join(s.text for s in t.segments).split()[:8]} for t in (now, later))
-    assert len(first & again) >= 6  # a word at the edge of a window may come or go
+    # the detector wakes a little later after minutes of noise: a soft first word may be lost, the rest is the same
+    assert SequenceMatcher(None, plain_words(now), plain_words(later)).ratio() >= 0.7
+
+
+def plain_words(transcript: Transcript) -> list[str]:
+    return re.findall(r"[a-z0-9']+", " ".join(segment.text for segment in transcript.segments).lower())
 
 
 async def test_a_demo_call_is_heard_turn_by_turn_in_order(engine: TranscriptionEngine) -> None:
@@ -118,7 +125,8 @@ async def test_who_gives_up_does_not_leave_the_work_running(
     engine: TranscriptionEngine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A thread cannot be cancelled; a cancelled transcription ends by itself after the window it is at."""
-    call = decoded(*demo_call("call-0002").files)
+    [file] = demo_call("call-0002").files
+    call = decoded(file, replace(file, offset_ms=300_000))
     windows = sum(len(list(windows_of(track.samples, track.sample_rate))) for track in call.tracks)
     heard_windows: list[int] = []
 
