@@ -14,8 +14,6 @@ from cli.connection import NotConnected, connect
 from domain.errors import ParleyError
 from infra.embedded.stack import StackOptions
 from infra.embedded.state import StateFolder
-from infra.migrate import bring_up_to_date
-from storage.migrate import URL_VARIABLE, owner_url, pending
 
 _TIMEOUT = 10.0
 
@@ -35,6 +33,9 @@ def migrate(
 
         parley migrate --check || echo "not up to date"
     """
+    from infra.migrate import bring_up_to_date  # the migrations' libraries take long to load
+    from storage.migrate import pending
+
     try:
         url = _owner_url()
         if check:
@@ -47,6 +48,8 @@ def migrate(
 
 
 def _owner_url() -> str:
+    from storage.migrate import URL_VARIABLE, owner_url
+
     if os.environ.get(URL_VARIABLE):
         return owner_url()
     state = StateFolder.at(StackOptions.from_environment().home)

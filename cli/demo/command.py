@@ -10,7 +10,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.text import Text
-from temporalio.client import Client
 
 from cli import output
 from cli.client import ParleyClient
@@ -111,6 +110,8 @@ def _work(state: StateFolder, record: StackRecord, began: float) -> report.DemoR
 
 async def _workflows_completed(record: StackRecord) -> int:
     """Counted by Temporal itself. Visibility follows a moment behind, so the count is asked for until it stands."""
+    from temporalio.client import Client  # no other command needs it, and it takes long to load
+
     client = await Client.connect(
         record.addresses["temporal"], namespace=record.environment["PARLEY_TEMPORAL_NAMESPACE"]
     )
