@@ -1,13 +1,15 @@
 """The stages on real storage: what each leaves behind, what a repeat changes, and who may write."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 from temporalio import activity
 
-from domain.contracts import BACKPRESSURE_REASON, CANCELLED_REASON, ConcludeRequest, Conclusion, RunRef
+from activities.normalize import NormalizeActivity
+from domain.contracts import BACKPRESSURE_REASON, CANCELLED_REASON, SETTLING_REASON, ConcludeRequest, Conclusion, RunRef
 from domain.conversation import Stage, Status
 from domain.errors import EngineAnswerTruncated, EngineQuotaExhausted, EngineUnavailable, Superseded
 from domain.intake import ConversationIn
@@ -16,7 +18,7 @@ from domain.values import EvidenceState
 from engines.protocols import AnswerRequest, ModelAnswer, Progress
 from services import starter_library
 from storage.protocols import AcceptOutcome, Page, Tenant
-from tests.support.instant import InstantLanguageModel, known, some_value
+from tests.support.instant import InstantLanguageModel, InstantLanguages, InstantRedactor, known, some_value
 from tests.support.provisioned import install_library, provision
 from tests.support.stack import DatabaseUrls
 from tests.support.stages import Stages, stages
@@ -250,3 +252,27 @@ async def test_a_supplied_transcript_needs_no_engine(world, tenant):
     run = acceptance.entry.run
     assert await world.ingest(run) is None
     assert await world.normalize(run) == 2
+
+
+async def test_an_open_thread_is_given_its_sources_quiet_before_it_is_analysed(world, tenant):
+    async with world.database.tenant_tx(tenant.id) as tx:
+        made = await tx.catalog.source("desk")
+        await tx.catalog.put_source(made.model_copy(update={"settle_minutes": 30}))
+    run = await accepted(world, tenant, source="desk")
+    await world.ingest(run)
+    normalize = NormalizeActivity(world.database, world.content, InstantRedactor(), InstantLanguages())
+    assert not (await world.environment.run(normalize.normalize, run)).settled
+    request = ConcludeRequest(run=run, conclusion=Conclusion.PARKED, stage=Stage.PLAN, reason=SETTLING_REASON)
+    await world.environment.run(world.conclude.conclude, request)
+    async with world.database.tenant_tx(tenant.id) as tx:
+        first, waiting = await tx.runs.list(run.conversation_id)
+        conversation = await tx.conversations.get(run.conversation_id)
+    assert (conversation.status, conversation.status_reason) == (Status.PARKED, SETTLING_REASON)
+    assert (waiting.enter_at, waiting.state) == (Stage.PLAN, "pending")
+    assert waiting.not_before == first.created_at + timedelta(minutes=30)
+    reply = await world.hand_in(tenant.id, chat(source="desk", said=["my parcel is lost", "hello?"], closed=True))
+    async with world.database.tenant_tx(tenant.id) as tx:
+        assert (await tx.runs.get(waiting.run)).state == "closed"
+    assert reply.entry is not None
+    await world.ingest(reply.entry.run)
+    assert (await world.environment.run(normalize.normalize, reply.entry.run)).settled
