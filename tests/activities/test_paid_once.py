@@ -12,10 +12,19 @@ from domain.contracts import PlanResult, RunRef
 from domain.conversation import Status
 from domain.errors import Superseded, Unavailable
 from domain.intake import ConversationIn
-from engines.protocols import AnswerRequest, ModelAnswer, Progress
+from engines.protocols import (
+    AnswerRequest,
+    CallAudio,
+    ModelAnswer,
+    Progress,
+    TranscriptionAnswer,
+    TranscriptionRequest,
+)
 from services import starter_library
+from services.uploads import Uploads, UploadTokens
 from storage.protocols import Tenant
-from tests.support.instant import InstantLanguageModel, known, some_value
+from tests.support.audio_files import encode, voice
+from tests.support.instant import InstantLanguageModel, InstantTranscription, known, some_value
 from tests.support.provisioned import install_library, provision
 from tests.support.stack import DatabaseUrls
 from tests.support.stages import Stages, stages
@@ -94,6 +103,54 @@ async def test_whatever_fails_the_answers_under_way_are_waited_for(world: Stages
     with pytest.raises(Superseded):
         await world.analyze(run, batches)
     assert answered == 5
+
+
+async def heard(world: Stages, tenant: Tenant) -> RunRef:
+    """A call that has come as far as transcribe."""
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield encode(voice(2.0), 8_000)
+
+    uploads = Uploads(world.database, world.content, UploadTokens(bytes(32)), max_bytes=1 << 20)
+    upload = await uploads.store(tenant.id, chunks(), field="audio")
+    await uploads.register(tenant.id, [upload])
+    body = {
+        "external_id": "call-1",
+        "channel": "call",
+        "language": "en",
+        "audio": [{"id": upload.id, "role": "customer"}],
+    }
+    acceptance = await world.hand_in(tenant.id, ConversationIn.model_validate(body))
+    assert acceptance.entry is not None
+    assert await world.ingest(acceptance.entry.run) is not None
+    return acceptance.entry.run
+
+
+async def test_a_call_that_was_heard_is_not_heard_again(world: Stages, tenant: Tenant) -> None:
+    run = await heard(world, tenant)
+    world.engines.heard = engine = InstantTranscription()
+    first = await world.transcribe(run)
+    assert await world.transcribe(run) == first == 1
+    assert engine.requests == 1
+
+
+async def test_a_transcript_is_held_while_the_content_store_is_away(
+    world: Stages, tenant: Tenant, tmp_path: Path
+) -> None:
+    content, elsewhere = tmp_path / "content", tmp_path / "elsewhere"
+
+    class Unmounts(InstantTranscription):
+        async def transcribe(
+            self, audio: CallAudio, request: TranscriptionRequest, progress: Progress
+        ) -> TranscriptionAnswer:
+            content.rename(elsewhere)
+            asyncio.get_running_loop().call_later(1.5, elsewhere.rename, content)
+            return await super().transcribe(audio, request, progress)
+
+    run = await heard(world, tenant)
+    world.engines.heard = engine = Unmounts()
+    assert await world.transcribe(run) == 1
+    assert engine.requests == 1
 
 
 async def test_an_answer_is_held_while_storage_is_away() -> None:
