@@ -101,9 +101,9 @@ class AcceptConversation:
                 raise InvalidInput.of("channel", f"the source {source.slug} is for {source.channel.value}")
             hashes = await _upload_hashes(tx, intake)
             new = self._new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
-            accepted = await tx.conversations.accept(new)
-            entry = None
-            if accepted.outcome is not AcceptOutcome.UNCHANGED:
+            accepted = await tx.conversations.accept(new, lane)
+            entry = accepted.entry
+            if accepted.outcome is AcceptOutcome.REVISED:
                 entry = await tx.runs.enter(
                     accepted.conversation.id,
                     accepted.conversation.revision,

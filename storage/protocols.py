@@ -53,8 +53,11 @@ class NewConversation(Frozen):
 
 
 class Accepted(Frozen):
+    """entry: the first one, made together with a conversation that is new."""
+
     conversation: Conversation
     outcome: AcceptOutcome
+    entry: "RunEntry | None" = None
 
 
 class Recording(Frozen):
@@ -253,11 +256,11 @@ class Page(Frozen):
 
 
 class Conversations(Protocol):
-    async def accept(self, new: NewConversation) -> Accepted:
-        """Insert, or find by (source, external_id): a content_hash this conversation has had (a late repetition of an
-        older revision too) → UNCHANGED (nothing written); another → REVISED (next revision, status `received`, human
-        values marked stale later by persist). Safe when called 50 times in parallel with the same key. Conflict when
-        the key belongs to a conversation of another channel."""
+    async def accept(self, new: NewConversation, lane: Lane | None = None) -> Accepted:
+        """Insert, with an entry at `ingest` when a lane is given; or find by (source, external_id): a content_hash
+        this conversation has had (a late repetition of an older revision too) → UNCHANGED (nothing written); another
+        → REVISED (next revision, status `received`, human values marked stale later by persist). Safe when called 50
+        times in parallel with the same key. Conflict when the key belongs to a conversation of another channel."""
         ...
 
     async def get(self, conversation_id: str) -> Conversation: ...

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from domain.conversation import Conversation, Note, Participant, Stage, StageState, Status
+from domain.contracts import RunRef
+from domain.conversation import Conversation, Lane, Note, Participant, Stage, StageState, Status
 from domain.errors import Conflict, NotFound
 from domain.intake import ConversationPatch
 from storage.postgres.repository import Repository
-from storage.protocols import Accepted, AcceptOutcome, ConversationFilter, NewConversation, Page
+from storage.protocols import Accepted, AcceptOutcome, ConversationFilter, NewConversation, Page, RunEntry
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -40,9 +41,12 @@ with accepted as (
   insert into conversation as c (
     tenant_id, id, source, external_id, interaction_id, channel, started_at, started_offset_minutes, ended_at,
     direction, queue, team, campaign, language, tags, dispositions, metadata, participants, notes, closed,
-    content_key, content_hash
+    content_key, content_hash, entries
   )
-  values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22)
+  values (
+    $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
+    case when $23::text is null then 0 else 1 end
+  )
   on conflict do nothing
   returning {_COLUMNS}
 ),
@@ -50,9 +54,19 @@ first_revision as (
   insert into conversation_revision (tenant_id, conversation_id, revision, content_key, content_hash)
   select tenant_id, id, revision, content_key, content_hash
   from accepted
+),
+first_entry as (
+  insert into conversation_entry (
+    tenant_id, conversation_id, revision, entry, lane, channel, enter_at, task_ids, reason
+  )
+  select tenant_id, id, revision, 1, $23, channel, $24, '{{}}', $25
+  from accepted
+  where $23::text is not null
+  returning created_at
 )
-select *
+select accepted.*, first_entry.created_at as entry_created_at
 from accepted
+left join first_entry on true
 """  # noqa: S608 - constants of this module
 
 _FIND = f"""
@@ -194,7 +208,7 @@ _STAGE_ORDER = {stage: position for position, stage in enumerate(Stage)}
 class PostgresConversations(Repository):
     """See `storage.protocols.Conversations`."""
 
-    async def accept(self, new: NewConversation) -> Accepted:
+    async def accept(self, new: NewConversation, lane: Lane | None = None) -> Accepted:
         intake = new.intake
         created = await self._row(
             _INSERT,
@@ -219,9 +233,14 @@ class PostgresConversations(Repository):
             new.closed,
             new.content_key,
             new.content_hash,
+            lane,
+            Stage.INGEST,
+            AcceptOutcome.CREATED,
         )
         if created is not None:
-            return Accepted(conversation=_conversation(created), outcome=AcceptOutcome.CREATED)
+            conversation = _conversation(created, leave_out=("entry_created_at",))
+            entry = None if lane is None else _first_entry(conversation, lane, created["entry_created_at"])
+            return Accepted(conversation=conversation, outcome=AcceptOutcome.CREATED, entry=entry)
         found = await self._find_known(new)
         if found["channel"] != intake.channel.value:
             raise Conflict(f"this conversation is a {found['channel']}, not a {intake.channel.value}")
@@ -368,6 +387,25 @@ def _found(row: "Record | None") -> "Record":
     if row is None:
         raise NotFound("no such conversation")
     return row
+
+
+def _first_entry(conversation: Conversation, lane: Lane, created_at: datetime) -> RunEntry:
+    return RunEntry(
+        run=RunRef(
+            tenant_id=conversation.tenant_id,
+            conversation_id=conversation.id,
+            revision=conversation.revision,
+            entry=1,
+            lane=lane,
+        ),
+        channel=conversation.channel,
+        enter_at=Stage.INGEST,
+        task_ids=(),
+        state="pending",
+        reason=AcceptOutcome.CREATED.value,
+        not_before=None,
+        created_at=created_at,
+    )
 
 
 def _conversation(row: "Record", leave_out: Sequence[str] = ()) -> Conversation:

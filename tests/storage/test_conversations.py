@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.conversation import Channel, Note, Participant, Role, Stage, StageStatus, Status
+from domain.conversation import Channel, Lane, Note, Participant, Role, Stage, StageStatus, Status
 from domain.errors import Conflict, InvalidInput, NotFound
 from domain.ids import new_id
 from domain.intake import ConversationPatch
@@ -49,6 +49,23 @@ async def test_different_changes_at_once_are_revisions_in_a_row(db: PostgresData
     )
 
     assert sorted(o.conversation.revision for o in outcomes) == list(range(2, 22))
+
+
+async def test_a_new_conversation_may_come_with_its_first_entry(db: PostgresDatabase, tenant: Tenant) -> None:
+    async with db.tenant_tx(tenant.id) as tx:
+        new = new_conversation("entered", content_hash="one")
+        await tx.catalog.source(new.intake.source)
+        created = await tx.conversations.accept(new, Lane.BACKFILL)
+        assert created.entry is not None
+        assert created.entry == await tx.runs.get(created.entry.run)
+        assert created.entry.run.lane is Lane.BACKFILL
+        assert (await enter(tx, created.conversation)).entry == 2
+
+        again = await tx.conversations.accept(new, Lane.LIVE)
+        revised = await tx.conversations.accept(new_conversation("entered", content_hash="two"), Lane.LIVE)
+        assert (again.outcome, again.entry) == (AcceptOutcome.UNCHANGED, None)
+        assert (revised.outcome, revised.entry) == (AcceptOutcome.REVISED, None)
+        assert len(await tx.runs.list(created.conversation.id)) == 2
 
 
 async def test_an_older_revision_told_late_changes_nothing(db: PostgresDatabase, tenant: Tenant) -> None:
