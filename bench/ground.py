@@ -88,28 +88,34 @@ class Ground:
             await opened.close()
 
     @asynccontextmanager
-    async def worker(self, module: str, role: str, extra: Mapping[str, str] | None = None) -> AsyncIterator[Process]:
-        """A worker process of a role, once it polls; stopped in order at the end."""
+    async def worker(self, module: str, role: str, profile: Path | None = None) -> AsyncIterator[Process]:
+        """A worker process of a role, once it polls; stopped in order at the end. With a file: under a profiler."""
         ready = self.state.ready_file(f"{role}-{new_id()}")
         environment = process_environment(self.environment, metrics_port=free_port(), ready_file=ready)
-        async with self._python(role, (module, role), {**environment, **(extra or {})}, ready.exists) as process:
+        async with self._python(role, (module, role), environment, ready.exists, profile) as process:
             yield process
 
     @asynccontextmanager
-    async def server(self, module: str) -> AsyncIterator[tuple[Process, str]]:
-        """An HTTP server process and its address, once it answers."""
+    async def server(self, module: str, profile: Path | None = None) -> AsyncIterator[tuple[Process, str]]:
+        """An HTTP server process and its address, once it answers. With a file: under a profiler."""
         port = free_port()
         own = {"PARLEY_API_PORT": str(port), "PARLEY_PUBLIC_URL": f"http://127.0.0.1:{port}"}
         environment = {**process_environment(self.environment, metrics_port=free_port()), **own}
         url = f"http://127.0.0.1:{port}"
-        async with self._python(module, (module,), environment, lambda: _answers(url)) as process:
+        async with self._python(module, (module,), environment, lambda: _answers(url), profile) as process:
             yield process, url
 
     @asynccontextmanager
     async def _python(
-        self, name: str, arguments: Sequence[str], environment: Mapping[str, str], ready: Callable[[], bool]
+        self,
+        name: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        ready: Callable[[], bool],
+        profile: Path | None,
     ) -> AsyncIterator[Process]:
-        command = Command((sys.executable, "-m", *arguments), environment, ROOT, stop_signal=signal.SIGTERM)
+        profiler = () if profile is None else ("bench.profile", str(profile))
+        command = Command((sys.executable, "-m", *profiler, *arguments), environment, ROOT, stop_signal=signal.SIGTERM)
         log = self.state.log(f"{name}-{new_id()}")
         with log.open("wb") as output:
             process = Process(name, spawn(command, output), log)

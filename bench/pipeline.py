@@ -20,7 +20,6 @@ from bench.ground import BenchError, CpuMeter, Ground, Process
 from bench.measure import Measurement
 from bench.profile import dearest_functions
 from bench.runs import Batch, Conversations, EmptyRuns, accept, event_counts, run_batch, together
-from bench.worker import PROFILE_VARIABLE
 from infra.temporal.client import Connection, connect
 
 RATIO_AIM, EVENTS_AIM = 0.6, 31
@@ -82,8 +81,8 @@ async def _workers(ground: Ground, profiles: Mapping[str, Path] | None = None) -
     async with AsyncExitStack() as stack:
         workers = []
         for role in ROLES:
-            extra = {PROFILE_VARIABLE: str(profiles[role])} if profiles else {}
-            workers.append(await stack.enter_async_context(ground.worker("bench.worker", role, extra)))
+            profile = profiles[role] if profiles else None
+            workers.append(await stack.enter_async_context(ground.worker("bench.worker", role, profile)))
         yield workers
 
 

@@ -2,14 +2,11 @@
 
 The roles' queues, slots, pollers and timeouts are the product's (`temporal-config/workers.toml`); what a role hosts
 besides (indexer, schedule) is left out. The same workers serve the empty workflow and its activity, so that both sides
-of the comparison run in the same processes. With `BENCH_PROFILE=file` the main thread is profiled until the end.
+of the comparison run in the same processes.
 """
 
 import asyncio
-import cProfile
-import os
 import sys
-import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 
@@ -38,8 +35,6 @@ from tests.support.instant import (
 from workers.process import serve
 from workers.roles import WORKFLOWS, QueueSpec, RoleSpec, choose, load_roles
 from workers.serve import Activity
-
-PROFILE_VARIABLE = "BENCH_PROFILE"
 
 
 class InstantWiring:
@@ -99,16 +94,7 @@ def main() -> int:
     WORKFLOWS[EMPTY_WORKFLOW] = EmptyWorkflow
     settings = load_settings()
     roles = [with_baseline(role) for role in choose(load_roles(settings.config_dir), sys.argv[1:])]
-    # Thread time: what others do on the machine does not show.
-    profile = cProfile.Profile(time.thread_time) if os.environ.get(PROFILE_VARIABLE) else None
-    if profile is not None:
-        profile.enable()
-    try:
-        run_to_end(serve(settings, roles, open_wiring))
-    finally:
-        if profile is not None:
-            profile.disable()
-            profile.dump_stats(os.environ[PROFILE_VARIABLE])
+    run_to_end(serve(settings, roles, open_wiring))
     return 0
 
 
