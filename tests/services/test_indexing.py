@@ -170,8 +170,7 @@ async def test_a_leader_that_lost_the_lead_clears_nothing(db: PostgresDatabase, 
 
     assert await Indexer(db, index, QUICK).round(lost) == Round()
 
-    (item,) = await db.platform.dirty(10)
-    assert item.conversation_id == one.id
+    assert one.id in {item.conversation_id for item in await db.platform.dirty(1000)}
 
 
 async def test_a_new_revision_keeps_the_words_of_the_one_before_until_it_has_its_own(
