@@ -91,7 +91,7 @@ class Batch:
     def check(self, bodies: Sequence[dict[str, Any]], lost: set[int] | None = None) -> Repeated:
         """Everything completed, is stored once, and was paid for once but for what was lost at kills."""
         self.stored.until_completed(len(bodies), PATIENCE)
-        self.stored.until_searchable(len(bodies), PATIENCE)
+        self.stored.until_indexed(PATIENCE)
         self.stored.check([body["external_id"] for body in bodies], FIELDS, len(TASKS))
         counted = check_asked_once(self.stored, self.world.model, lost or ())
         sys.stdout.write(f"{counted}, sent again after {dict(self.connector.refused)}\n")
