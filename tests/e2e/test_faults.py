@@ -183,14 +183,27 @@ def test_the_content_store_is_away_for_20_seconds(world: World) -> None:
     away(world, "no-content", unmounted)
 
 
-@pytest.mark.parametrize("how", ["hung", "kept_down"])
-def test_temporal_away_at_post(world: World, how: str) -> None:
-    slug = f"temporal-{how.replace('_', '-')}"
-    batch = world.tenant(slug)
-    body = chats(slug)[0]
-    with getattr(world.stack, how)("temporal"):
+def test_temporal_away_at_post(world: World) -> None:
+    batch = world.tenant("no-temporal")
+    body = chats("no-temporal")[0]
+    with world.stack.hung("temporal"):
         accepted = batch.connector.hand_in(body)
         assert (accepted.status, accepted.answer["started"], accepted.answer["status"]) == (202, False, "received")
         with world.stack.client(batch.stored.tenant_id) as client:
             assert client.explain(accepted.id).status == "received"
     assert batch.check([body]).repeated == 0
+
+
+def test_temporal_comes_back_without_its_memory(world: World) -> None:
+    """Its database is gone, with every run under way: what Postgres knows is enough."""
+    batch = world.tenant("no-memory")
+    bodies = chats("no-memory")[:40]
+    with batch.connector.sending(bodies[:-1]):
+        batch.stored.until_completed(3, PATIENCE)
+    with world.stack.kept_down("temporal"):
+        for file in world.stack.state.path.glob("temporal.db*"):
+            file.unlink()
+        accepted = batch.connector.hand_in(bodies[-1])
+        assert (accepted.status, accepted.answer["started"]) == (202, False)
+        assert batch.stored.statuses()["completed"] < len(bodies) - 1
+    assert batch.check(bodies).repeated == 0
