@@ -33,7 +33,7 @@ class Sizes:
 
     pairs: int = 12
     batch: int = 20
-    warm: int = 20
+    warm: int = 40
     profiled: int = 40
     seconds: float = 40.0
 
