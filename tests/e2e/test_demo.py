@@ -16,8 +16,14 @@ from typer.testing import CliRunner, Result
 from cli.main import app
 from domain.conversation import Channel, Status
 from domain.values import EvidenceState, ValueKind
-from tests.support.running_stack import Finished, RunningStack, own_environment, run_parley, supervised
-from tests.support.stack import scratch_folder
+from tests.support.running_stack import (
+    Finished,
+    RunningStack,
+    own_environment,
+    run_parley,
+    state_home,
+    supervised,
+)
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -47,8 +53,7 @@ class Shown:
 
 @pytest.fixture(scope="module")
 def shown() -> Iterator[Shown]:
-    with scratch_folder("demo") as folder:
-        home = folder / "state"
+    with state_home("demo") as home:
         environment = own_environment(home)
         demo = run_parley(["demo", "--once"], environment, DEMO_SECONDS)
         assert demo.code == 0, demo.out[-3000:] + demo.err[-3000:]

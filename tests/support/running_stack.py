@@ -193,17 +193,25 @@ def own_environment(home: Path, **more: str) -> dict[str, str]:
 def running_stack(what: str, **environment: str) -> Iterator[RunningStack]:
     """`parley up` in a folder of its own; everything is ready. It ends with the block, however the block ends, and
     with this process, however that ends."""
+    with state_home(what) as home, supervised(home, own_environment(home, **environment)) as stack:
+        yield stack
+
+
+@contextmanager
+def state_home(what: str) -> Iterator[Path]:
+    """A state folder to be, for one stack after another; nothing of it is left at the end, wherever it was put."""
     with scratch_folder(what) as folder:
         home = folder / "state"
-        with supervised(home, own_environment(home, **environment)) as stack:
-            yield stack
+        try:
+            yield home
+        finally:
+            control.down(StateFolder.at(home), print, wipe=True)
 
 
 @contextmanager
 def supervised(home: Path, environment: Mapping[str, str]) -> Iterator[RunningStack]:
     """`parley up` on a state folder, which may have been used before."""
     state = StateFolder.at(home)
-    home.parent.mkdir(parents=True, exist_ok=True)
     said = home.parent / "supervisor.log"
     command = Command((sys.executable, "-m", "cli.main", "up"), environment, ROOT)
     with said.open("ab") as log:
@@ -220,7 +228,6 @@ def supervised(home: Path, environment: Mapping[str, str]) -> Iterator[RunningSt
         yield stack
     finally:
         stop(supervisor, signal.SIGTERM, grace=60)
-        control.down(state, print)
 
 
 def until(condition: Callable[[], bool], seconds: float, told: Callable[[], str] = str) -> None:
