@@ -1,6 +1,10 @@
 """Prometheus metrics of the API: how many requests of which route ended how, and how long they took."""
 
+import logging
+
 from prometheus_client import Histogram, start_http_server
+
+_log = logging.getLogger(__name__)
 
 _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"})
 
@@ -19,6 +23,10 @@ def observe(method: str, route: str | None, status: int, seconds: float) -> None
 
 
 def serve_metrics(host: str, port: int) -> None:
-    """On a port of their own, in a thread; 0 for none."""
-    if port:
+    """On a port of their own, in a thread; 0 for none. A port that is taken costs the metrics, not the service."""
+    if not port:
+        return
+    try:
         start_http_server(port, host)
+    except OSError as error:
+        _log.error("no metrics of this process: port %d on %s: %s", port, host, error.strerror)

@@ -88,7 +88,7 @@ async def _connect(settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.
     """Tries until Temporal answers, so that the order in which things start does not matter; None when stopped."""
     identity = f"{'+'.join(role.name for role in roles)}@{socket.gethostname()}:{os.getpid()}"
     connection = Connection.from_settings(settings, identity=identity)
-    runtime = _runtime(settings)
+    runtime = metrics_runtime(settings)
     while not stop.is_set():
         try:
             return await connect(connection, runtime=runtime)
@@ -99,12 +99,17 @@ async def _connect(settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.
     return None
 
 
-def _runtime(settings: Settings) -> Runtime | None:
-    """One runtime, and one port for its metrics, per process."""
+def metrics_runtime(settings: Settings) -> Runtime | None:
+    """One runtime, and one port for its metrics, per process. A port that is taken costs the metrics, not the work."""
     if not settings.metrics_port:
         return None
     address = f"{settings.metrics_host}:{settings.metrics_port}"
-    return Runtime(telemetry=TelemetryConfig(metrics=PrometheusConfig(bind_address=address, durations_as_seconds=True)))
+    metrics = PrometheusConfig(bind_address=address, durations_as_seconds=True)
+    try:
+        return Runtime(telemetry=TelemetryConfig(metrics=metrics))
+    except ValueError as error:
+        _log.error("no metrics of this process: %s: %s", address, error)
+        return None
 
 
 def _workers(settings: Settings, roles: Sequence[RoleSpec], client: Client, wiring: Wiring) -> list[Worker]:

@@ -6,6 +6,7 @@ in order) and, on Linux, a signal from the kernel when its parent dies, however 
 
 import ctypes
 import os
+import secrets
 import signal
 import socket
 import subprocess
@@ -18,6 +19,9 @@ from typing import IO, Any
 import psutil
 
 _PR_SET_PDEATHSIG = 1
+_PORTS = range(20_000, 32_000)
+"""Ports that systems do not give to outgoing connections: whatever is started again finds its port free."""
+
 # Start times are counted from the boot time, which moves a little when the clock is corrected.
 _CLOCK_TOLERANCE_SECONDS = 2.0
 _libc = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
@@ -112,7 +116,7 @@ def kill_group(pgid: int) -> None:
 
 def free_port(*preferred: int, taken: frozenset[int] = frozenset()) -> int:
     """A free port on 127.0.0.1 that is not in `taken`: the first of `preferred` that is, else any."""
-    for port in (*preferred, *([0] * 50)):
+    for port in (*preferred, *secrets.SystemRandom().sample(_PORTS, 50), 0):
         if port in taken:
             continue
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:

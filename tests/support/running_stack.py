@@ -182,11 +182,16 @@ def run_parley(arguments: Sequence[str], environment: Mapping[str, str], timeout
 def own_environment(home: Path, **more: str) -> dict[str, str]:
     """The caller's environment without what would lead elsewhere, and with ports nobody else wants."""
     ours = {name: value for name, value in os.environ.items() if not name.startswith(_OF_THE_CALLER)}
-    ports = {
-        f"PARLEY_{name}_PORT": str(free_port())
-        for name in ("API", "TEMPORAL", "TEMPORAL_UI", "POSTGRES", "MEILISEARCH")
+    ports: dict[str, int] = {}
+    for name in ("API", "TEMPORAL", "TEMPORAL_UI", "POSTGRES", "MEILISEARCH"):
+        ports[f"PARLEY_{name}_PORT"] = free_port(taken=frozenset(ports.values()))
+    return {
+        **ours,
+        **{name: str(port) for name, port in ports.items()},
+        "PARLEY_HOME": str(home),
+        "COLUMNS": "160",
+        **more,
     }
-    return {**ours, **ports, "PARLEY_HOME": str(home), "COLUMNS": "160", **more}
 
 
 @contextmanager
