@@ -18,6 +18,7 @@ demo: setup ## start everything and show it on sample conversations
 	@$(bin)/parley demo
 
 test: setup ## linters, types, import rules and all tests
+	@scripts/test_tools
 	@scripts/test
 
 bench: setup ## ratios of one run, to .parley/bench.json

@@ -3,6 +3,7 @@
 Structure is checked here, before anything is stored; what only decoding can tell is checked by `ingest`.
 """
 
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
@@ -24,11 +25,27 @@ MAX_MESSAGE_CHARACTERS = 1_048_576
 MAX_PARTICIPANTS = 200
 MAX_METADATA_KEYS = 100
 MAX_AUDIO_FILES = 8
+MAX_ATTACHMENTS = 100
 
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
 LanguageTag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$")]
 Stamp = Annotated[str, StringConstraints(min_length=8, max_length=40)]
+
+
+class Automatic(StrEnum):
+    """Why nobody wrote a message by hand."""
+
+    AUTO_REPLY = "auto_reply"
+    MAILING_LIST = "mailing_list"
+
+
+class AttachmentIn(Frozen):
+    """A file that came with a message: named, not kept."""
+
+    name: Annotated[str, StringConstraints(min_length=1, max_length=400)]
+    media_type: Annotated[str, StringConstraints(max_length=200)] = "application/octet-stream"
+    size: int | None = Field(default=None, ge=0)
 
 
 class MessageIn(Frozen):
@@ -41,6 +58,8 @@ class MessageIn(Frozen):
     at: Stamp | None = None
     text: Annotated[str, StringConstraints(max_length=MAX_MESSAGE_CHARACTERS)]
     subject: Annotated[str, StringConstraints(max_length=2000)] | None = None
+    attachments: Annotated[tuple[AttachmentIn, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
+    automatic: Automatic | None = None
 
 
 class AudioIn(Frozen):

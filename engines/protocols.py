@@ -4,17 +4,20 @@ Every method raises errors of `domain.errors` only. No adapter retries by itself
 Models are loaded once per process, on first use, never at import.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from datetime import datetime
+from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.arrivals import Arrival, RawItem
 from domain.audio import AudioFacts, SpeechSpan
 from domain.conversation import Role
 from domain.engine import Usage
 from domain.fields import CustomField
+from domain.mapping import SourceMapping
 from domain.transcript import Transcript
 from domain.turns import Redaction, Turn
 
@@ -165,6 +168,21 @@ class LanguageGuess:
 
     language: str | None
     confidence: float
+
+
+class FormatReader(Protocol):
+    """Reads what a source sends in its own form. Blocking; pure: the same bytes give the same arrivals."""
+
+    def items(self, body: BinaryIO, *, media_type: str, received_at: datetime, name: str | None) -> Iterator[RawItem]:
+        """Cuts a file or body into items, as it is read: memory is bounded by the largest item.
+
+        Raises InvalidInput when the whole of it cannot be read.
+        """
+        ...
+
+    def read(self, item: RawItem, mapping: SourceMapping | None) -> Sequence[Arrival]:
+        """Raises InvalidInput naming the field and the reason."""
+        ...
 
 
 class LanguageIdentifier(Protocol):

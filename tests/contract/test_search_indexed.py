@@ -53,6 +53,7 @@ async def test_from_the_outbox_to_a_marked_word(
     try:
         one = await converse(db, tenant, ["hello", "how can I help", "my refund is late"], fields=[(csat, 2)])
         await until(lambda: _are(index, tenant, {early.id, one.id}), 60)
+        await until(lambda: _searchable(db, tenant, one.id), 60)  # written after the index has it
 
         result = await SearchConversations(db, index).search(
             tenant.id, SearchRequest(query="refund", where="csat < 3 and channel = chat", facets=("csat",))
@@ -78,3 +79,8 @@ async def _are(index: SearchIndex, tenant: Tenant, ids: set[str]) -> bool:
         return await found(index, tenant) == ids
     except Unavailable:  # not made yet
         return False
+
+
+async def _searchable(db: PostgresDatabase, tenant: Tenant, conversation_id: str) -> bool:
+    async with db.tenant_tx(tenant.id) as tx:
+        return (await tx.conversations.get(conversation_id)).searchable

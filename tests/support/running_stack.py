@@ -25,6 +25,7 @@ from infra.embedded import control
 from infra.embedded.postgres import ADMIN, DATABASE
 from infra.embedded.process import Command, free_port, spawn, stop
 from infra.embedded.state import ProcessRecord, ProcessState, StackRecord, StackState, StateFolder
+from infra.embedded.supervisor import tail
 from storage.postgres.provisioning import Provisioning
 from tests.support.stack import ROOT, scratch_folder
 
@@ -73,28 +74,20 @@ class RunningStack:
     def pids(self) -> dict[str, int | None]:
         return {process.name: process.pid for process in self.record.processes}
 
-    def workers(self) -> list[str]:
-        return [process.name for process in self.record.processes if process.name.startswith("worker-")]
-
-    def until_ready(self, seconds: float = START_SECONDS) -> None:
-        """Every process runs and is ready."""
-        until(lambda: all(p.state is ProcessState.READY for p in self.record.processes), seconds, self.told)
-
     def told(self) -> str:
         """What runs and the ends of the logs: what a failed wait shows."""
-        lines = [f"{p.name}: {p.state.value}, {p.restarts} restarts, {p.note}" for p in self.record.processes]
-        return "\n".join(lines)
+        return "\n".join(
+            f"== {p.name}: {p.state.value}, {p.restarts} restarts, {p.note}\n{tail(p.log, 800)}"
+            for p in self.record.processes
+        )
 
     # -- faults
 
     def kill(self, name: str) -> None:
         """kill -9; returns once the process is gone."""
-        identity = self.process(name).identity()
-        process = identity.process() if identity else None
-        assert identity is not None, self.told()
-        assert process is not None, self.told()
+        process = self._alive(name)
         process.kill()
-        until(lambda: identity.process() is None, 20, self.told)
+        until(lambda: not _runs(process), 20, self.told)
 
     def until_restarted(self, name: str, restarts: int, seconds: float = START_SECONDS) -> None:
         """Ready again, having been restarted at least `restarts` times in all."""
@@ -108,9 +101,7 @@ class RunningStack:
     @contextmanager
     def hung(self, name: str) -> Iterator[None]:
         """The process and all its children stand still inside the block: connections stay open, nothing answers."""
-        identity = self.process(name).identity()
-        process = identity.process() if identity else None
-        assert process is not None, self.told()
+        process = self._alive(name)
         stopped = [process, *process.children(recursive=True)]
         for each in stopped:
             _signal(each, signal.SIGSTOP)
@@ -120,9 +111,23 @@ class RunningStack:
             for each in reversed(stopped):
                 _signal(each, signal.SIGCONT)
 
+    def _alive(self, name: str) -> psutil.Process:
+        """The process, waited for when it is just being started again."""
+        found: list[psutil.Process] = []
+
+        def alive() -> bool:
+            identity = self.process(name).identity()
+            process = identity.process() if identity else None
+            found.extend([process] if process else [])
+            return bool(found)
+
+        until(alive, START_SECONDS, self.told)
+        return found[-1]
+
     @contextmanager
     def kept_down(self, name: str) -> Iterator[None]:
         """Killed, and whoever would start it again is held inside the block: connections are refused."""
+        self._alive(name)
         restarts = self.process(name).restarts
         self.supervisor.send_signal(signal.SIGSTOP)
         try:
@@ -246,6 +251,14 @@ def until(condition: Callable[[], bool], seconds: float, told: Callable[[], str]
 def provision(stack: RunningStack, work: Callable[[Provisioning], Any]) -> None:
     """`stack.provisioning` from where there is no event loop."""
     asyncio.run(stack.provisioning(work))
+
+
+def _runs(process: psutil.Process) -> bool:
+    """A zombie that nobody has waited for does not."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
