@@ -1,8 +1,8 @@
 """How a source's own form becomes the canonical one: data, not code. Evaluated in `engines.formats`.
 
-Expressions are JMESPath. Besides its own functions they may use `root()` (the whole payload), `conversation()` (what the
-conversation's own expressions look at), `lookup(list, key, value)`, `split(text, separator)`, `lower(text)` and `text(value)`.
-A value that is a number where a text is meant (ids) is written as one.
+Expressions are JMESPath. Besides its own functions they may use `root()` (the whole payload), `conversation()` (what
+the conversation's own look at), `lookup(list, key, value)`, `split(text, separator)`, `lower(text)` and
+`text(value)`. A value that is a number where a text is meant (ids) is written as one.
 """
 
 from enum import StrEnum
@@ -128,8 +128,8 @@ class AudioMapping(Frozen):
 
 
 class SegmentsMapping(Frozen):
-    """Where the stretches of a transcript the sender made are: as MessagesMapping. Times are in ms from the start of the
-    call; `end` may be left out when `duration` is given."""
+    """Where the stretches of a transcript the sender made are: as MessagesMapping. Times are in ms from the start of
+    the call; each stretch has an end or a duration."""
 
     each: Expression
     only_if: Expression | None = None
