@@ -25,8 +25,9 @@ class RecordingReader:
     """Fulfils `engines.protocols.FormatReader`.
 
     An item is `{"audio": [{"id": upload, "name": "c1.agent.wav", "channels": 1}, …], "side_car": {…}}`; channels and
-    side_car may be missing. With a mapping its expressions look at the side-car, and `root()` is the whole item. Without
-    one the file names decide: `c1.agent.wav` and `c1.caller.wav` are the two sides of the call c1.
+    side_car may be missing. With a mapping its expressions look at the side-car; `root()` is the whole item, each file
+    with `stem` and `suffix`. Without one the file names decide: `c1.agent.wav` and `c1.caller.wav` are the two sides of
+    the call c1.
     """
 
     def items(self, body: BinaryIO, *, media_type: str, received_at: datetime, name: str | None) -> Iterator[RawItem]:
@@ -41,7 +42,8 @@ class RecordingReader:
         if mapping is None:
             return (_by_names(files, side_car),)
         mapping, guessed = _completed(mapping, files)
-        arrivals = arrivals_of(mapping, side_car or {}, size=len(item.body), files=files, root=payload)
+        root = {**payload, "audio": [file.seen() for file in files]}
+        arrivals = arrivals_of(mapping, side_car or {}, size=len(item.body), files=files, root=root)
         return [arrival.model_copy(update={"notes": (*arrival.notes, *guessed)}) for arrival in arrivals]
 
 
@@ -71,8 +73,7 @@ def _completed(mapping: SourceMapping, files: Sequence[CameAlong]) -> tuple[Sour
     if mapping.audio is None and not mapping.messages and not mapping.segments:
         known["audio"] = AudioMapping()
     if mapping.external_id is None and files:
-        stem = _call(files)
-        known["external_id"] = "'" + stem.replace("\\", "\\\\").replace("'", "\\'") + "'"
+        known["external_id"] = "root().audio[0].stem"
         notes.append(_named_by_file())
     return mapping.model_copy(update=known), tuple(notes)
 

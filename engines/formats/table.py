@@ -10,7 +10,7 @@ from typing import BinaryIO
 from domain.arrivals import Arrival, RawItem
 from domain.conversation import Note
 from domain.errors import FieldProblem, InvalidInput
-from domain.mapping import SourceMapping
+from domain.mapping import MessagesMapping, PeopleMapping, SegmentsMapping, SourceMapping
 from domain.strict_json import MalformedBody
 from engines.formats.canonical import JSON
 from engines.formats.check import expressions_of
@@ -85,7 +85,8 @@ def _columns_named(mapping: SourceMapping) -> set[str]:
     if mapping.conversations != "@":
         return set()
     expressions = [expression for field, expression in expressions_of(mapping) if "[" not in field]
-    for place in (*mapping.participants, *mapping.messages, *mapping.segments):
+    places: list[PeopleMapping | MessagesMapping | SegmentsMapping] = [*mapping.participants, *mapping.messages]
+    for place in (*places, *mapping.segments):
         seen_from_the_row = place.each == "@"
         expressions += [one for _, one in expressions_of(place)] if seen_from_the_row else [place.each]
     names: set[str] = set()
