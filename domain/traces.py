@@ -1,5 +1,5 @@
-"""The trace of a conversation. Its ids follow from the conversation's id, so that whoever works on the conversation joins
-its trace without being told: the API, the run, the reconciler that starts it later, the indexer.
+"""The trace of a conversation. Its ids follow from the conversation's id, so that whoever works on it joins the trace
+without being told: the API, the run, the reconciler that starts it later, the indexer.
 
 Hashed, because samplers decide on the low bits of a trace id, and those of a UUID are not all random.
 """

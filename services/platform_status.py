@@ -87,10 +87,12 @@ class ReadPlatformStatus:
 
 def summed(figures: list[PlatformFigure]) -> StoredStatus:
     """The figures of all tenants together."""
-    tenants = sorted(
-        (TenantBacklog(tenant_id=f.name, number=f.number, age_seconds=f.age_seconds) for f in figures if f.what == "backlog"),
-        key=lambda tenant: (-tenant.age_seconds, tenant.tenant_id),
-    )  # fmt: skip
+    tenants = [
+        TenantBacklog(tenant_id=figure.name, number=figure.number, age_seconds=figure.age_seconds)
+        for figure in figures
+        if figure.what == "backlog"
+    ]
+    tenants.sort(key=lambda tenant: (-tenant.age_seconds, tenant.tenant_id))
     return StoredStatus(
         search=_waiting(figures, "search_outbox"),
         events=_waiting(figures, "event_outbox"),

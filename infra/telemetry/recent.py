@@ -68,5 +68,4 @@ class Recent:
             for metric in self._registry.collect()
             if metric.type in _GROWING and metric.name.startswith(_PREFIX)
             for sample in metric.samples
-            if not sample.name.endswith("_created")
         }

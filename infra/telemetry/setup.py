@@ -32,14 +32,12 @@ def current_trace_id() -> str | None:
 
 
 def start_tracing(settings: Settings, process: str) -> "Tracing | None":
-    """The first thing after the logs; None without a collector, and then nothing of OpenTelemetry is loaded."""
+    """The first thing after the logs; None without a collector, and then nothing of it is loaded."""
     if not tracing_is_wanted():
         return None
     from infra.telemetry import tracing
 
     started = tracing.start(process)
     if settings.trace_sql:
-        from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
-
-        AsyncPGInstrumentor().instrument(tracer_provider=started.provider)  # type: ignore[no-untyped-call]
+        started.watch_statements()
     return started

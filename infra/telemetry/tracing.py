@@ -2,7 +2,7 @@
 
 The standard variables of OpenTelemetry say where to and how much: `OTEL_EXPORTER_OTLP_ENDPOINT`,
 `OTEL_EXPORTER_OTLP_PROTOCOL`, `OTEL_EXPORTER_OTLP_HEADERS`, `OTEL_TRACES_SAMPLER`, `OTEL_SDK_DISABLED` and their kin.
-This module is imported only then: without a collector nothing of OpenTelemetry is loaded.
+This module is imported only then: without a collector nothing of OpenTelemetry's SDK is loaded.
 """
 
 import os
@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import SpanProcessor
 from opentelemetry.sdk.trace import TracerProvider as SdkTracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.id_generator import IdGenerator, RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import Decision, Sampler
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF, Decision, ParentBased, Sampler
 from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, SpanKind, TraceFlags
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 from temporalio.contrib.opentelemetry import ReplaySafeTracerProvider, create_tracer_provider
@@ -35,10 +36,14 @@ _forced: ContextVar[tuple[int, int] | None] = ContextVar("forced ids", default=N
 class Tracing:
     """The process's tracer, and the contexts of conversations' traces."""
 
-    def __init__(self, provider: ReplaySafeTracerProvider, sampler: Sampler) -> None:
+    def __init__(
+        self, provider: ReplaySafeTracerProvider, sampler: Sampler, resource: Resource, spans: SpanProcessor
+    ) -> None:
         self.provider = provider
         self.tracer = provider.get_tracer(OURS)
         self._sampler = sampler
+        self._resource = resource
+        self._spans = spans
 
     def conversation(self, conversation_id: str) -> Context:
         """A context in the conversation's trace, right under its root; sampled as the root is, in every process."""
@@ -70,6 +75,14 @@ class Tracing:
         FastAPIInstrumentor.instrument_app(
             app, tracer_provider=self.provider, excluded_urls="healthz,readyz", exclude_spans=["receive", "send"]
         )
+
+    def watch_statements(self) -> None:
+        """A span for each SQL statement of a stage or request; what a process asks by itself begins no trace."""
+        from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+
+        inside = SdkTracerProvider(sampler=ParentBased(ALWAYS_OFF), resource=self._resource, shutdown_on_exit=False)
+        inside.add_span_processor(self._spans)
+        AsyncPGInstrumentor().instrument(tracer_provider=inside)  # type: ignore[no-untyped-call]
 
     def close(self) -> None:
         """Sends what waits. Blocking, for some seconds at most."""
@@ -116,14 +129,15 @@ class _Ids(IdGenerator):
 def start(process: str, environ: Mapping[str, str] = os.environ, exporter: SpanExporter | None = None) -> Tracing:
     """Begins tracing in this process, whose name is `process`; the Temporal plugin finds the provider by itself."""
     sampler = SdkTracerProvider().sampler  # as OTEL_TRACES_SAMPLER says
-    provider = create_tracer_provider(
-        sampler=sampler, resource=_resource(process, environ), shutdown_on_exit=False, id_generator=_Ids()
-    )
-    provider.add_span_processor(BatchSpanProcessor(Walled(exporter or _exporter(environ))))
+    resource = _resource(process, environ)
+    provider = create_tracer_provider(sampler=sampler, resource=resource, shutdown_on_exit=False, id_generator=_Ids())
+    # In batches: a processor that does I/O at once would lose the spans of workflows.
+    spans = BatchSpanProcessor(Walled(exporter or _exporter(environ)))
+    provider.add_span_processor(spans)
     trace.set_tracer_provider(provider)
     # A caller's baggage is his own: it would go on into headers that Temporal stores as they are.
     propagate.set_global_textmap(TraceContextTextMapPropagator())
-    return Tracing(provider, sampler)
+    return Tracing(provider, sampler, resource, spans)
 
 
 def _exporter(environ: Mapping[str, str]) -> SpanExporter:

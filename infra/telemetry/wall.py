@@ -77,7 +77,8 @@ def _name(span: ReadableSpan) -> str:
         method, route = found.get("http.method") or found.get("http.request.method"), found.get("http.route")
         return " ".join(str(part) for part in (method, route) if part) or "HTTP"
     if scope == _ASYNCPG:
-        return span.name.lower() if _WORD.fullmatch(span.name) else "statement"
+        word = span.name.strip(";").lower()
+        return word if _WORD.fullmatch(word) else "statement"
     return scope or "span"
 
 

@@ -6,15 +6,13 @@ as $$
 $$;
 
 -- What waits, is parked or was given up, over all tenants: numbers only. Tables that may be seen with a tenant set are
--- looked at one tenant after the other, with that tenant set, so no wall has a door in it; the setting ends with the
--- function.
+-- looked at one tenant after the other, with that tenant set, so no wall has a door in it; afterwards none is set.
 create function platform_figures()
 returns table (what text, name text, number bigint, age_seconds double precision)
 language plpgsql
 volatile
 security definer
 set search_path = public, pg_temp
-set parley.tenant_id = ''
 as $$
 declare
   one text;
@@ -40,6 +38,7 @@ begin
         and d.redriven_at is null
       group by d.stage;
   end loop;
+  perform set_config('parley.tenant_id', '', true);
   return query
     select 'search_outbox', '', count(*), seconds_since(min(o.since))
     from search_outbox o
