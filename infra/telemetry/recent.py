@@ -18,6 +18,7 @@ EVERY_SECONDS = 60.0
 
 _PREFIX = "parley_"
 _GROWING = ("counter", "histogram")
+_STANDING = ("gauge",)
 
 Series = tuple[str, tuple[tuple[str, str], ...]]
 """A sample's name and its labels in order."""
@@ -52,20 +53,28 @@ class Recent:
         threading.Thread(target=run, name="recent-metrics", daemon=True).start()
 
     def as_json(self) -> str:
-        """`{"seconds": …, "samples": [{"name": …, "labels": {…}, "value": …}]}`: what grew, and over how long."""
+        """`{"seconds": …, "grown": [{"name": …, "labels": {…}, "value": …}], "now": [the same]}`: what grew and over
+        how long, and what gauges say now."""
         now, values = self._monotonic(), self._read()
         with self._lock:
             since, before = self._kept[0]
-        grown = ((series, value - before.get(series, 0.0)) for series, value in values.items())
-        samples = [
-            {"name": name, "labels": dict(labels), "value": growth} for (name, labels), growth in grown if growth
-        ]
-        return json.dumps({"seconds": round(now - since, 1), "samples": samples})
+        grown = {series: value - before.get(series, 0.0) for series, value in values.items()}
+        told = {
+            "seconds": round(now - since, 1),
+            "grown": [_sample(series, growth) for series, growth in grown.items() if growth],
+            "now": [_sample(series, value) for series, value in self._read(_STANDING).items()],
+        }
+        return json.dumps(told)
 
-    def _read(self) -> dict[Series, float]:
+    def _read(self, kinds: tuple[str, ...] = _GROWING) -> dict[Series, float]:
         return {
             (sample.name, tuple(sorted(sample.labels.items()))): sample.value
             for metric in self._registry.collect()
-            if metric.type in _GROWING and metric.name.startswith(_PREFIX)
+            if metric.type in kinds and metric.name.startswith(_PREFIX)
             for sample in metric.samples
         }
+
+
+def _sample(series: Series, value: float) -> dict[str, object]:
+    name, labels = series
+    return {"name": name, "labels": dict(labels), "value": value}
