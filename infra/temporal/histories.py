@@ -84,9 +84,9 @@ class _Scrub:
             message.message, message.stack_trace = SCRUBBED, ""
         for field, value in message.ListFields():
             if field.type == FieldDescriptor.TYPE_MESSAGE:
-                for inner in _messages(field, value):
+                for inner in _messages(value):
                     self.message(inner)
-            elif field.type == FieldDescriptor.TYPE_STRING and not field.is_repeated:
+            elif isinstance(value, str):
                 setattr(message, field.name, SCRUBBED if field.name == "identity" else self.text(value))
 
     def text(self, text: str) -> str:
@@ -117,9 +117,9 @@ class _Scrub:
         return value
 
 
-def _messages(field: FieldDescriptor, value: Any) -> Iterable[Message]:
+def _messages(value: Any) -> Iterable[Message]:
     """The messages of a field: one, several, or the values of a map."""
-    if field.message_type is not None and field.message_type.GetOptions().map_entry:
-        inner = field.message_type.fields_by_name["value"]
-        return list(value.values()) if inner.type == FieldDescriptor.TYPE_MESSAGE else ()
-    return list(value) if field.is_repeated else (value,)
+    if isinstance(value, Message):
+        return (value,)
+    found = value.values() if hasattr(value, "values") else value
+    return [inner for inner in found if isinstance(inner, Message)]
