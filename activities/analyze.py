@@ -20,6 +20,7 @@ from engines.protocols import LanguageModelEngine, Progress
 from services import engine_calls
 from services.analyze_tasks import TaskQuestion, ask, unanswered
 from services.engine_calls import Engines
+from services.observation import Observer, Unobserved
 from storage.protocols import AnswerRecord, Database, TenantTx, UsageEvent
 
 DEFAULT_CONCURRENCY = 4
@@ -69,11 +70,12 @@ class _Work:
 
 
 class AnalyzeActivity:
-    """Needs the database and the process's engines."""
+    """Needs the database, the process's engines, and whom to tell what became of the tasks."""
 
-    def __init__(self, database: Database, engines: Engines) -> None:
+    def __init__(self, database: Database, engines: Engines, observer: Observer | None = None) -> None:
         self._database = database
         self._engines = engines
+        self._observer: Observer = observer or Unobserved()
 
     @activity.defn(name=contracts.ANALYZE.name)
     async def analyze(self, request: AnalyzeRequest) -> AnalyzeResult:
@@ -119,10 +121,12 @@ class AnalyzeActivity:
         if errors and not last_try:
             async with self._database.tenant_tx(run.tenant_id) as tx:
                 await self._write(tx, work, records)
+            self._observer.tasks([r.task_run for r in records])
             raise errors[0][1]
         records += [unanswered(task_run, error) for task_run, error in errors]
         async with finish(self._database, run, Stage.ANALYZE) as tx:
             await self._write(tx, work, records)
+        self._observer.tasks([r.task_run for r in records])
         return records
 
     async def _ask_all(self, work: _Work) -> list[AnswerRecord | EngineError]:

@@ -10,16 +10,18 @@ from domain import contracts
 from domain.contracts import EngineBatch, PlanRequest, PlanResult
 from domain.conversation import Stage
 from domain.ledger import RunState, TaskRun
+from services.observation import Observer, Unobserved
 from services.plan_input import gather
 from services.plan_tasks import plan_tasks
 from storage.protocols import Database
 
 
 class PlanActivity:
-    """Needs the database only."""
+    """Needs the database, and whom to tell what is skipped."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, observer: Observer | None = None) -> None:
         self._database = database
+        self._observer: Observer = observer or Unobserved()
 
     @activity.defn(name=contracts.PLAN.name)
     async def plan(self, request: PlanRequest) -> PlanResult:
@@ -28,6 +30,7 @@ class PlanActivity:
             given = await gather(tx, run, request.task_ids)
             rows = plan_tasks(given)
             await tx.ledger.plan(rows)
+        self._observer.tasks(rows)
         kinds = {name: config.kind for name, config in given.engines.items()}
         planned = [row for row in rows if row.state is RunState.PLANNED]
         return PlanResult(batches=_batches(planned, kinds), skipped=sum(row.state is RunState.SKIPPED for row in rows))

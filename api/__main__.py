@@ -9,16 +9,18 @@ import logging
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 
 import uvicorn
 
 from api.app import create_app
-from api.metrics import serve_metrics
 from domain.errors import ParleyError
 from infra.api_wiring import open_api_services
 from infra.logs import configure_logs
 from infra.settings import ConfigurationError, Settings, load_settings
+from infra.telemetry.exposition import serve_metrics
+from infra.telemetry.platform import platform_shown
+from infra.telemetry.setup import start_tracing
 from infra.temporal.process import run_to_end
 
 GRACE_SECONDS = 20
@@ -45,9 +47,20 @@ def main() -> int:
 
 async def serve(settings: Settings) -> None:
     """Serves until SIGTERM or SIGINT. Raises Unavailable, SecretUnavailable."""
-    serve_metrics(settings.metrics_host, settings.metrics_port)
-    async with open_api_services(for_serving(settings)) as services:
-        await Server(server_config(settings, create_app(services))).serve()
+    runtime = serve_metrics(settings, "api")
+    tracing = start_tracing(settings, "api")
+    async with AsyncExitStack() as held:
+        if tracing is not None:
+            held.push_async_callback(asyncio.to_thread, tracing.close)
+        services = await held.enter_async_context(
+            open_api_services(for_serving(settings), tracing=tracing, runtime=runtime)
+        )
+        if settings.metrics_port:
+            await held.enter_async_context(platform_shown(services.platform_status))
+        app = create_app(services)
+        if tracing is not None:
+            tracing.watch_requests(app)
+        await Server(server_config(settings, app)).serve()
 
 
 class Server(uvicorn.Server):

@@ -23,6 +23,7 @@ Ingester = Annotated[Caller, Depends(Require(Scope.INGEST))]
 Configurer = Annotated[Caller, Depends(Require(Scope.CONFIGURE))]
 Operator = Annotated[Caller, Depends(Require(Scope.OPERATE))]
 PlatformConfigurer = Annotated[Principal, Depends(RequirePlatform(Scope.CONFIGURE))]
+PlatformOperator = Annotated[Principal, Depends(RequirePlatform(Scope.OPERATE))]
 AnyKey = Annotated[Principal, Depends(RequirePlatform())]
 
 

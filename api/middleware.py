@@ -11,9 +11,12 @@ from collections.abc import Iterable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from api.metrics import observe
 from api.problems import defect
-from domain.ids import new_id
+from domain.ids import is_id, new_id
+from domain.traces import trace_id
+from infra.logs import telling
+from infra.telemetry.metrics import observe_request
+from infra.telemetry.setup import current_trace_id
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +76,10 @@ class _Exchange:
         scope["parley.headers"] = []
 
     async def run(self) -> None:
+        with telling(self._context):
+            await self._run()
+
+    async def _run(self) -> None:
         try:
             await self._app(self._scope, self._watch, self._answer)
         except Exception as error:
@@ -112,7 +119,7 @@ class _Exchange:
 
     def _tell(self) -> None:
         seconds = time.monotonic() - self._began
-        observe(self._scope["method"], self._route, self._status, seconds)
+        observe_request(self._scope["method"], self._route, self._status, seconds)
         if not _log.isEnabledFor(logging.INFO) or (self._status == 200 and self._scope["path"] in _QUIET):
             return
         _log.info("request", extra={"fields": self._facts() | {"status": self._status, "ms": round(seconds * 1000, 1)}})
@@ -123,13 +130,21 @@ class _Exchange:
         return getattr(self._scope.get("route"), "path", None)
 
     def _facts(self) -> dict[str, object]:
-        """What may be told of a request."""
+        """What may be told of a request, besides what every line inside it says."""
+        return {"method": self._scope["method"], "route": self._route, "key": self._scope.get("parley.key")}
+
+    def _context(self) -> dict[str, object]:
+        """Beside every line that is logged while the request is answered. The trace is that of the conversation the
+        request is about, if there is one: handed in or named in the address."""
+        conversation = self._scope.get("parley.conversation") or self._scope.get("path_params", {}).get(
+            "conversation_id"
+        )
+        known = conversation if isinstance(conversation, str) and is_id(conversation) else None
         return {
             "request_id": self._request_id,
-            "method": self._scope["method"],
-            "route": self._route,
             "tenant": self._scope.get("parley.tenant"),
-            "key": self._scope.get("parley.key"),
+            "conversation": known,
+            "trace_id": trace_id(known) if known else current_trace_id(),
         }
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import commands, platform, stack, upkeep
+from cli import commands, history, platform, stack, upkeep
 from cli.demo.command import demo
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app.command()(demo)
 commands.register(app)
 platform.register(app)
 upkeep.register(app)
+history.register(app)
 
 
 def main() -> None:

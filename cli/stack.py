@@ -1,6 +1,7 @@
 """`parley up`, `parley down`, `parley status`: the embedded stack on this machine."""
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -85,23 +86,32 @@ def status(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Machine-readable.")] = False,
 ) -> None:
-    """Show processes, addresses and the search choice. Exit code 0 when everything is ready, else 3.
+    """Show all of the stack: processes, what each stage and engine did in the last fifteen minutes, queues, what
+    waits, is parked or was given up, and addresses. Exit code 0 when everything is ready, else 3.
 
     Examples:
 
         parley status
 
-        parley status --json | jq .addresses
+        watch -c parley status
+
+        parley status --json | jq '.lately.stages[] | {stage, done, failed, p95}'
     """
+    from cli import status as seen  # loads the API's client, which the other commands of this module do not need
+
     options = _options(home)
-    record = control.current(StateFolder.at(options.home))
+    state = StateFolder.at(options.home)
+    record = control.current(state)
+    found = seen.look(record, state) if record is not None else None
     if as_json:
-        payload = record.model_dump_json(indent=2) if record else '{"state": "stopped"}'
-        sys.stdout.write(f"{payload}\n")
+        payload = record.model_dump(mode="json") if record else {"state": "stopped"}
+        payload |= found.model_dump(mode="json") if found else {}
+        sys.stdout.write(f"{json.dumps(payload, indent=2)}\n")
     elif record is None:
-        Console().print(f"nothing has run in {StateFolder.at(options.home).path}: start it with `parley up`")
+        Console().print(f"nothing has run in {state.path}: start it with `parley up`")
     else:
-        Console().print(_overview(record))
+        console = Console()
+        console.print(_overview(record, details=seen.shown(found, console) if found else None))
     if record is None or not _all_ready(record):
         raise typer.Exit(_NOT_RUNNING)
 
@@ -135,7 +145,7 @@ def _plain(console: Console) -> control.Tell:
     return lambda line: console.print(line, style="dim", markup=False, highlight=False, soft_wrap=True)
 
 
-def _overview(record: StackRecord, hint: str = "") -> RenderableType:
+def _overview(record: StackRecord, hint: str = "", details: RenderableType | None = None) -> RenderableType:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in ("process", "state", "pid", "restarts", "address"):
         table.add_column(column, no_wrap=True)
@@ -153,6 +163,8 @@ def _overview(record: StackRecord, hint: str = "") -> RenderableType:
     parts: list[RenderableType] = [head, table]
     if record.error:
         parts.append(Text(record.error, "red"))
+    if details is not None:
+        parts += [Text(), details]
     parts.append(_addresses(record))
     return Group(*parts)
 

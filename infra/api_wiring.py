@@ -2,11 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from temporalio.runtime import Runtime
 
 from infra.secrets import resolve_key
 from infra.settings import Settings
+from infra.telemetry.observer import ProcessObserver
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
+from infra.temporal.queues import TemporalQueues, task_queues
 from infra.wiring import Storage, open_storage
 from services.accept_conversation import AcceptConversation
 from services.authenticate import Authenticate
@@ -17,7 +22,9 @@ from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
-from services.ports import Orchestrator
+from services.observation import Observer
+from services.platform_status import ReadPlatformStatus
+from services.ports import Orchestrator, QueueInspector
 from services.provision import Provision
 from services.read_conversation import ReadConversation
 from services.readiness import Probe, Readiness
@@ -25,23 +32,34 @@ from services.rerun import Reenter
 from services.search import SearchConversations
 from services.uploads import Uploads, UploadTokens
 
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
+
 
 @asynccontextmanager
-async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
+async def open_api_services(
+    settings: Settings, *, tracing: "Tracing | None" = None, runtime: Runtime | None = None
+) -> AsyncIterator[ApiServices]:
     """The API's services. Temporal may be away: its client connects with the first call.
 
     Raises Unavailable when the database does not answer.
     """
-    client = await connect(Connection.from_settings(settings, identity="parley-api"), lazy=True)
-    orchestrator = TemporalOrchestrator(client, ui_url=settings.temporal_ui_url)
+    connection = Connection.from_settings(settings, identity="parley-api", tracing=tracing)
+    client = await connect(connection, lazy=True, runtime=runtime)
+    orchestrator = TemporalOrchestrator(client, ui_url=settings.temporal_ui_url, tracing=tracing)
+    queues = TemporalQueues(client, task_queues(settings.config_dir))
     async with open_storage(settings, "api") as storage:
-        yield build_api_services(settings, storage, orchestrator)
+        yield build_api_services(settings, storage, orchestrator, queues, ProcessObserver(tracing))
 
 
-def build_api_services(settings: Settings, storage: Storage, orchestrator: Orchestrator) -> ApiServices:
+def build_api_services(
+    settings: Settings, storage: Storage, orchestrator: Orchestrator, queues: QueueInspector, observer: Observer
+) -> ApiServices:
     """The use cases on storage that is open."""
     database, content = storage.database, storage.content
-    accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts)
+    accept = AcceptConversation(
+        database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts, observer=observer
+    )
     tokens = UploadTokens(resolve_key(settings.master_key))
     return ApiServices(
         authenticate=Authenticate(database),
@@ -58,6 +76,7 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
         idempotency=Idempotency(database),
         backlog=BacklogLimit(StoredBacklogAge(database)),
         readiness=Readiness(_probes(storage, orchestrator)),
+        platform_status=ReadPlatformStatus(database, queues),
         orchestrator=orchestrator,
         caps=ApiCaps(public_url=settings.public_url, max_body_bytes=settings.max_body_bytes),
     )

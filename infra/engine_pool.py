@@ -1,7 +1,7 @@
 """The process's engines: built once per configuration and credential, credentials followed at the moment of use."""
 
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from pydantic import SecretStr
 
@@ -10,6 +10,10 @@ from domain.errors import EngineRejected
 from domain.tasks import content_hash
 from engines.protocols import LanguageModelEngine, TranscriptionEngine
 from infra.secrets import EngineCredentials, SecretRef, SecretUnavailable
+from infra.telemetry.engines import ObservedLanguageModel, ObservedTranscription
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 E = TypeVar("E")
 
@@ -21,7 +25,7 @@ MAX_ENGINES = 64
 
 
 class EnginePool:
-    """Fulfils `services.engine_calls.Engines`.
+    """Fulfils `services.engine_calls.Engines`; every engine it gives is observed.
 
     A credential that is exchanged behind its reference makes a new engine with the next request: rotation needs no
     restart. Raises EngineRejected for an unknown kind or a credential that cannot be read.
@@ -32,10 +36,15 @@ class EnginePool:
         credentials: EngineCredentials,
         transcription: Build[TranscriptionEngine],
         language_model: Build[LanguageModelEngine],
+        tracing: "Tracing | None" = None,
     ) -> None:
         self._credentials = credentials
-        self._build_transcription = transcription
-        self._build_language_model = language_model
+        self._build_transcription: Build[TranscriptionEngine] = lambda config, secret: ObservedTranscription(
+            transcription(config, secret), config, tracing
+        )
+        self._build_language_model: Build[LanguageModelEngine] = lambda config, secret: ObservedLanguageModel(
+            language_model(config, secret), config, tracing
+        )
         self._transcription: dict[str, TranscriptionEngine] = {}
         self._language_models: dict[str, LanguageModelEngine] = {}
 

@@ -3,16 +3,38 @@
     _log.info("request", extra={"fields": {"status": 200}})
 
 `fields` are facts beside the message; neither holds personal data or secrets, so tracebacks are not logged with the
-messages of their errors.
+messages of their errors. Whatever is logged inside a stage or a request also carries the facts of that stage or request
+(tenant, conversation, stage, trace id), whoever logs it:
+
+    with telling(lambda: {"tenant": tenant_id, "stage": "ingest"}):
+        ...
 """
 
 import json
 import logging
 import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from infra.settings import Settings
+
+Facts = Callable[[], Mapping[str, object]]
+"""Asked for each line, so that what becomes known later is on later lines."""
+
+_telling: ContextVar[tuple[Facts, ...]] = ContextVar("facts of log lines", default=())
+
+
+@contextmanager
+def telling(facts: Facts) -> Iterator[None]:
+    """Every line logged inside the block, in this task and those it begins, carries the facts."""
+    held = _telling.set((*_telling.get(), facts))
+    try:
+        yield
+    finally:
+        _telling.reset(held)
 
 
 def configure_logs(settings: Settings) -> None:
@@ -52,7 +74,10 @@ def _moment(record: logging.LogRecord) -> datetime:
 
 
 def _facts(record: logging.LogRecord) -> dict[str, Any]:
-    facts = dict(getattr(record, "fields", {}))
+    """What is known around the line, the innermost last, and what the line says itself."""
+    facts: dict[str, Any] = {}
+    for known in (*(tell() for tell in _telling.get()), getattr(record, "fields", {})):
+        facts |= {name: value for name, value in known.items() if value is not None or name not in facts}
     if record.exc_info and record.exc_info[0] is not None:
         facts["error"] = record.exc_info[0].__name__
     return facts

@@ -165,6 +165,8 @@ class Settings(BaseSettings):
     metrics_port: int = Field(0, ge=0, le=65535)
     """Prometheus metrics of this process on 127.0.0.1; 0: none."""
     metrics_host: str = "127.0.0.1"
+    trace_sql: bool = False
+    """A span for every SQL statement, when traces are on (`OTEL_EXPORTER_OTLP_ENDPOINT`). Many, so not unasked."""
     ready_file: OptionalPath = None
     """A worker creates this file once it polls its queues, for whoever watches it."""
 

@@ -7,11 +7,13 @@ built, so that a process loads the libraries of its own role only.
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
 from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
+from infra.telemetry.pools import pools_shown
 from services.pull_audio import AudioPuller
 from storage.content import open_content_store
 from storage.crypto import MasterKeys
@@ -19,6 +21,9 @@ from storage.postgres.database import PostgresDatabase
 from storage.postgres.tenant_keys import PostgresDataKeys
 from storage.protocols import ContentStore
 from storage.search.port import SearchIndex
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 
 @dataclass(frozen=True)
@@ -50,7 +55,8 @@ async def open_storage(settings: Settings, process: str) -> AsyncIterator[Storag
         content = open_content_store(settings.content_url, keys)
         search = _open_search(settings, database)
         try:
-            yield Storage(database, content, search)
+            with pools_shown(database.pools):
+                yield Storage(database, content, search)
         finally:
             await search.close()
     finally:
@@ -69,12 +75,12 @@ def _open_search(settings: Settings, database: PostgresDatabase) -> SearchIndex:
     return MeilisearchSearch(settings.meili_url, key, settings.search_index)
 
 
-def build_engines(settings: Settings) -> EnginePool:
+def build_engines(settings: Settings, tracing: "Tracing | None" = None) -> EnginePool:
     """Transcription engines and language models by their configurations."""
     from engines.language_models import registry as language_models
     from engines.transcription import registry as transcription
 
-    return EnginePool(settings.engine_credentials, transcription.build, language_models.build)
+    return EnginePool(settings.engine_credentials, transcription.build, language_models.build, tracing)
 
 
 def build_decoder() -> AudioDecoder:

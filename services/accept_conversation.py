@@ -17,6 +17,7 @@ from domain.ids import derived_id, new_id
 from domain.intake import ConversationIn, MessagesIn
 from domain.times import Stamp, StampContext, read_stamp
 from services import content_keys
+from services.observation import Observer, Unobserved
 from services.ports import Orchestrator
 from services.pull_audio import check_address
 from storage.protocols import (
@@ -53,18 +54,27 @@ class AcceptConversation:
         *,
         audio_url_hosts: Collection[str] = (),
         clock: Clock = utc_now,
+        observer: Observer | None = None,
     ) -> None:
         self._database = database
         self._content = content
         self._orchestrator = orchestrator
         self._audio_url_hosts = frozenset(audio_url_hosts)
         self._clock = clock
+        self._observer: Observer = observer or Unobserved()
 
     async def accept(self, tenant_id: str, intake: ConversationIn, *, lane: Lane = Lane.LIVE) -> Acceptance:
         """Raises InvalidInput and its kin (nothing is left behind), Unavailable when storage is away."""
         for item in intake.audio or ():
             if item.url is not None:
                 check_address(item.url, self._audio_url_hosts)
+        conversation_id = _conversation_id(tenant_id, intake)
+        with self._observer.accepting(tenant_id, conversation_id, intake.channel, lane) as observed:
+            acceptance = await self._accept(tenant_id, intake, lane)
+            observed.ended(acceptance.outcome, acceptance.conversation.revision)
+        return acceptance
+
+    async def _accept(self, tenant_id: str, intake: ConversationIn, lane: Lane) -> Acceptance:
         key = content_keys.accepted(tenant_id, _conversation_id(tenant_id, intake), new_id())
         await self._content.put(tenant_id, key, intake.model_dump_json(exclude_none=True).encode())
         try:

@@ -10,6 +10,7 @@ from services.correct_conversation import CorrectConversation
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.idempotency import Idempotency
+from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
@@ -47,5 +48,6 @@ class ApiServices:
     idempotency: Idempotency
     backlog: BacklogLimit
     readiness: Readiness
+    platform_status: ReadPlatformStatus
     orchestrator: Orchestrator
     caps: ApiCaps

@@ -12,6 +12,7 @@ from domain.ids import new_id
 from services.index_documents import Indexer, IndexerSettings
 from services.index_rebuild import LEADER, REBUILD, refill
 from services.leadership import Leadership, is_free
+from services.observation import Observer
 from storage.protocols import Database
 from storage.search.port import SearchIndex
 
@@ -25,6 +26,7 @@ async def run_indexer(
     *,
     holder: str | None = None,
     settings: IndexerSettings | None = None,
+    observer: Observer | None = None,
 ) -> None:
     """Runs until `stop` is set; holder: who this process is, told apart from every other.
 
@@ -40,7 +42,7 @@ async def run_indexer(
                 await _pause(stop, settings.follower_seconds)
                 continue
             async with leadership.kept():
-                indexer = Indexer(database, index, settings)
+                indexer = Indexer(database, index, settings, observer=observer)
                 if await index.prepare():
                     _log.info("the search index has other settings than it should: it is built anew")
                     await refill(database, index, indexer, leadership)

@@ -17,6 +17,7 @@ from domain.ids import derived_id
 from domain.search import DocumentRef, SearchDocument
 from domain.values import Layer
 from services.leadership import Leadership
+from services.observation import Indexing, IndexOutcome, Observer, Unobserved
 from storage.protocols import (
     Database,
     DeadLetter,
@@ -156,17 +157,25 @@ class Indexer:
         index: SearchIndex,
         settings: IndexerSettings | None = None,
         clock: Clock = utc_now,
+        observer: Observer | None = None,
     ) -> None:
         self._database = database
         self._index = index
         self.settings = settings or IndexerSettings()
         self._clock = clock
+        self._observer: Observer = observer or Unobserved()
 
     async def round(self, leadership: Leadership) -> Round:
         """One batch. Raises Unavailable when the database or the index is away: the marks stay."""
         items = {_ref(item): item for item in await self._database.platform.dirty(self.settings.batch)}
         if not items:
             return Round()
+        with self._observer.indexing(list(items.values())) as observed:
+            return await self._bring_in(items, leadership, observed)
+
+    async def _bring_in(
+        self, items: dict[DocumentRef, DirtyConversation], leadership: Leadership, observed: Indexing
+    ) -> Round:
         outcomes = await read_documents(self._database, list(items))
         errors = {outcome.ref: outcome.error for outcome in outcomes if outcome.error is not None}
         gone = [outcome.ref for outcome in outcomes if outcome.gone]
@@ -182,7 +191,13 @@ class Indexer:
             return Round()
         await self._mark_searchable([document for document in documents if _ref(document) not in errors])
         await self._database.platform.clear([items[ref] for ref in (*written, *gone)])
-        dead = [await self._fail(items[ref], error) for ref, error in errors.items()]
+        for refs, outcome in ((written, IndexOutcome.INDEXED), (gone, IndexOutcome.REMOVED)):
+            for ref in refs:
+                observed.ended(items[ref], outcome)
+        dead = []
+        for ref, error in errors.items():
+            dead.append(await self._fail(items[ref], error))
+            observed.ended(items[ref], IndexOutcome.DEAD_LETTERED if dead[-1] else IndexOutcome.DEFERRED)
         return Round(len(written), len(gone), dead.count(False), dead.count(True))
 
     async def _mark_searchable(self, documents: Sequence[SearchDocument]) -> None:

@@ -509,6 +509,16 @@ class DirtyConversation(Frozen):
     attempts: int = 0
 
 
+class PlatformFigure(Frozen):
+    """One number about everybody's conversations. what: backlog (name: tenant id), parked (name: reason),
+    dead_letters (name: stage), search_outbox, event_outbox, due. age_seconds: how long the oldest has waited."""
+
+    what: str
+    name: str = ""
+    number: int
+    age_seconds: float = 0.0
+
+
 class Platform(Protocol):
     """Before a tenant is known: ids and leases only, through definer functions."""
 
@@ -526,6 +536,10 @@ class Platform(Protocol):
     async def clear(self, done: Sequence[DirtyConversation]) -> None: ...
     async def defer(self, item: DirtyConversation, error: str) -> None: ...
     async def search_lag_seconds(self) -> float: ...
+    async def figures(self) -> Sequence[PlatformFigure]:
+        """What waits, is parked or was given up: a look at every tenant, so not for every request."""
+        ...
+
     async def tenants(self) -> Sequence[Tenant]: ...
     async def partners(self) -> Sequence[Partner]: ...
     async def create_partner(self, new: NewPartner) -> Partner:

@@ -8,17 +8,17 @@ import signal
 import socket
 from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.workflowservice.v1 import SetWorkerDeploymentCurrentVersionRequest
 from temporalio.client import Client
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 from temporalio.service import RPCError, RPCStatusCode
 from temporalio.worker import Worker
 
 from domain.errors import ParleyError, Unavailable
 from infra.settings import Settings
+from infra.telemetry.exposition import serve_metrics
 from infra.temporal import policies, search_attributes
 from infra.temporal.client import Connection, connect
 from infra.temporal.failures import log_failures_in_one_line
@@ -26,6 +26,9 @@ from infra.temporal.queues import TemporalQueues
 from infra.temporal.schedules import ensure_reconcile_schedule, keep_reconcile_schedule
 from workers.roles import Hosted, RolesError, RoleSpec
 from workers.serve import GRACEFUL_SHUTDOWN, Activity, Deployment, build_worker, polled
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 CONNECT_PAUSE_SECONDS = 1.0
 RESTART_PAUSE_SECONDS = 5.0
@@ -53,7 +56,9 @@ OpenWiring = Callable[[Settings, Client], AbstractAsyncContextManager[Wiring]]
 """Pools, stores and engines of one process, closed at the end."""
 
 
-async def serve(settings: Settings, roles: Sequence[RoleSpec], open_wiring: OpenWiring) -> None:
+async def serve(
+    settings: Settings, roles: Sequence[RoleSpec], open_wiring: OpenWiring, tracing: "Tracing | None" = None
+) -> None:
     """Serves until SIGTERM or SIGINT; then gives running activities 30 s.
 
     Raises:
@@ -62,7 +67,7 @@ async def serve(settings: Settings, roles: Sequence[RoleSpec], open_wiring: Open
     stop = _stop_on_signals()
     policies.install(settings.config_dir)
     log_failures_in_one_line()
-    client = await _connect(settings, roles, stop)
+    client = await _connect(settings, roles, stop, tracing)
     if client is None:
         return
     async with open_wiring(settings, client) as wiring:
@@ -84,11 +89,18 @@ def _stop_on_signals() -> asyncio.Event:
     return stop
 
 
-async def _connect(settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.Event) -> Client | None:
+def process_name(roles: Sequence[RoleSpec]) -> str:
+    """What the process is called among others: in traces, metrics and logs."""
+    return f"worker-{'+'.join(role.name for role in roles)}"
+
+
+async def _connect(
+    settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.Event, tracing: "Tracing | None"
+) -> Client | None:
     """Tries until Temporal answers, so that the order in which things start does not matter; None when stopped."""
     identity = f"{'+'.join(role.name for role in roles)}@{socket.gethostname()}:{os.getpid()}"
-    connection = Connection.from_settings(settings, identity=identity)
-    runtime = metrics_runtime(settings)
+    connection = Connection.from_settings(settings, identity=identity, tracing=tracing)
+    runtime = serve_metrics(settings, process_name(roles))
     while not stop.is_set():
         try:
             return await connect(connection, runtime=runtime)
@@ -97,19 +109,6 @@ async def _connect(settings: Settings, roles: Sequence[RoleSpec], stop: asyncio.
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), CONNECT_PAUSE_SECONDS)
     return None
-
-
-def metrics_runtime(settings: Settings) -> Runtime | None:
-    """One runtime, and one port for its metrics, per process. A port that is taken costs the metrics, not the work."""
-    if not settings.metrics_port:
-        return None
-    address = f"{settings.metrics_host}:{settings.metrics_port}"
-    metrics = PrometheusConfig(bind_address=address, durations_as_seconds=True)
-    try:
-        return Runtime(telemetry=TelemetryConfig(metrics=metrics))
-    except ValueError as error:
-        _log.error("no metrics of this process: %s: %s", address, error)
-        return None
 
 
 def _workers(settings: Settings, roles: Sequence[RoleSpec], client: Client, wiring: Wiring) -> list[Worker]:

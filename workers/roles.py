@@ -105,9 +105,3 @@ def choose(roles: dict[str, RoleSpec], names: list[str]) -> tuple[RoleSpec, ...]
     if unknown:
         raise RolesError(f"there is no role {', '.join(unknown)}; there are {', '.join(roles)}")
     return tuple(roles[name] for name in dict.fromkeys(names))
-
-
-def task_queues(config_dir: Path) -> tuple[str, ...]:
-    """Every task queue some role serves, in the order of the file: what the queue inspector looks at."""
-    specs = (spec for role in load_roles(config_dir).values() for spec in role.queues)
-    return tuple(dict.fromkeys(spec.task_queue for spec in specs))

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from temporalio.client import Client
 
@@ -19,28 +20,34 @@ from domain import contracts
 from infra import wiring
 from infra.engine_pool import EnginePool
 from infra.settings import Settings
+from infra.telemetry.observer import ProcessObserver
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
 
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
+
 
 class WorkerWiring:
     """Fulfils `workers.process.Wiring`."""
 
-    def __init__(self, settings: Settings, client: Client, storage: Storage) -> None:
+    def __init__(self, settings: Settings, client: Client, storage: Storage, tracing: "Tracing | None" = None) -> None:
         self._settings = settings
         self._client = client
         self._storage = storage
+        self._tracing = tracing
+        self._observer = ProcessObserver(tracing)
 
     def activities(self, names: Collection[str]) -> Mapping[str, Activity]:
         build: Mapping[str, Callable[[], Activity]] = {
             contracts.INGEST.name: self._ingest,
             contracts.TRANSCRIBE.name: self._transcribe,
             contracts.NORMALIZE.name: self._normalize,
-            contracts.PLAN.name: lambda: PlanActivity(self._storage.database).plan,
-            contracts.ANALYZE.name: lambda: AnalyzeActivity(self._storage.database, self._engines).analyze,
+            contracts.PLAN.name: lambda: PlanActivity(self._storage.database, self._observer).plan,
+            contracts.ANALYZE.name: self._analyze,
             contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
             contracts.RECONCILE.name: self._reconcile,
@@ -48,11 +55,11 @@ class WorkerWiring:
         return {name: build[name]() for name in names}
 
     async def run_indexer(self, stop: asyncio.Event) -> None:
-        await run_indexer(self._storage.database, self._storage.search, stop)
+        await run_indexer(self._storage.database, self._storage.search, stop, observer=self._observer)
 
     @cached_property
     def _engines(self) -> EnginePool:
-        return wiring.build_engines(self._settings)
+        return wiring.build_engines(self._settings, self._tracing)
 
     def _ingest(self) -> Activity:
         content = self._storage.content
@@ -81,13 +88,18 @@ class WorkerWiring:
             wiring.build_language_identifier(),
         ).normalize
 
+    def _analyze(self) -> Activity:
+        return AnalyzeActivity(self._storage.database, self._engines, self._observer).analyze
+
     def _reconcile(self) -> Activity:
-        orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
+        orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url, tracing=self._tracing)
         return ReconcileActivity(Reconciler(self._storage.database, orchestrator)).reconcile
 
 
 @asynccontextmanager
-async def open_wiring(settings: Settings, client: Client) -> AsyncIterator[WorkerWiring]:
+async def open_wiring(
+    settings: Settings, client: Client, tracing: "Tracing | None" = None
+) -> AsyncIterator[WorkerWiring]:
     """Pools and stores of one worker process, closed at the end."""
     async with wiring.open_storage(settings, "worker") as storage:
-        yield WorkerWiring(settings, client, storage)
+        yield WorkerWiring(settings, client, storage, tracing)

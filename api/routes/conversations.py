@@ -50,7 +50,9 @@ async def hand_in_conversation(
         return await _hand_in_with_audio(request, caller, services, wait)
 
     async def accept() -> tuple[int, BaseModel]:
-        return await _accepted(services, caller, await services.accept.accept(caller.tenant_id, body.value), wait)
+        acceptance = await services.accept.accept(caller.tenant_id, body.value)
+        request.scope["parley.conversation"] = acceptance.conversation.id
+        return await _accepted(services, caller, acceptance, wait)
 
     return await once(request, caller, body.raw, accept)
 
@@ -63,6 +65,7 @@ async def _hand_in_with_audio(request: Request, caller: Caller, services: ApiSer
         nonlocal kept
         await hand_in.audio.register()
         acceptance = await services.accept.accept(caller.tenant_id, hand_in.intake)
+        request.scope["parley.conversation"] = acceptance.conversation.id
         kept = acceptance.outcome.value != UNCHANGED
         return await _accepted(services, caller, acceptance, wait)
 

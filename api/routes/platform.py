@@ -9,13 +9,14 @@ from fastapi import APIRouter, Depends, Path, Request
 
 from api.auth import origin_of
 from api.body import JsonBody, Received
-from api.deps import AnyKey, PlatformConfigurer, Services
+from api.deps import AnyKey, PlatformConfigurer, PlatformOperator, Services
 from api.schemas.platform import (
     ApiKeyIn,
     ApiKeyOut,
     MeOut,
     PartnerListOut,
     PartnerOut,
+    PlatformStatusOut,
     TenantListOut,
     TenantOut,
 )
@@ -112,6 +113,15 @@ async def create_api_key(
         partner_id=wanted.partner_id,
         expires_at=wanted.expires_at,
     )
+
+
+@router.get("/platform/status", response_model=PlatformStatusOut)
+async def platform_status(principal: PlatformOperator, services: Services) -> PlatformStatusOut:
+    """What waits where, what was given up and how far search is behind, over all tenants; for the platform's operators.
+
+    A part that does not answer leaves its half out: `stored` without Postgres, `queues` without Temporal.
+    """
+    return PlatformStatusOut.of(await services.platform_status.of(principal))
 
 
 def _tenant(tenant: object) -> TenantOut:

@@ -9,6 +9,7 @@ from api.schemas.common import NoteOut, Out, StageOut
 from api.schemas.values import FieldBrief
 from domain.conversation import Channel, Conversation, Direction, MetadataValue, Participant, Role, Stage, Status
 from domain.ledger import REASONS, TaskRun
+from domain.traces import trace_id
 from services.read_conversation import Overview
 
 _SHOWN_BY_NAME = (Role.AGENT, Role.BOT, Role.SYSTEM)
@@ -118,6 +119,7 @@ class ConversationOut(ConversationRow):
     stages: list[StageOut]
     skipped: list[SkippedOut]
     fields: list[FieldBrief]
+    trace_id: str = Field(description="Of its trace, in the operator's tracing backend if there is one.")
     links: Links
 
     @classmethod
@@ -132,6 +134,7 @@ class ConversationOut(ConversationRow):
             stages=[StageOut.of(s) for s in conversation.stages],
             skipped=[SkippedOut.of(run) for run in overview.skipped],
             fields=[FieldBrief.of(value, overview.fields) for value in overview.values],
+            trace_id=trace_id(conversation.id),
             links=links,
         )
 

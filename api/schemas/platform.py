@@ -9,6 +9,7 @@ from api.schemas.common import Out
 from domain.fields import Owner
 from domain.ids import TenantIdStr
 from services.authenticate import Scope
+from services.platform_status import PlatformStatus
 
 
 class PartnerOut(Out):
@@ -73,3 +74,47 @@ class MeOut(Out):
     scopes: list[Scope]
     tenant_id: str | None
     partner_id: str | None
+
+
+class WaitingOut(Out):
+    """Something that waits: how much, and how long the oldest of it has, in seconds."""
+
+    number: int
+    age_seconds: float
+
+
+class TenantBacklogOut(WaitingOut):
+    tenant_id: str
+
+
+class QueueOut(Out):
+    """A task queue: what waits in it, and how many workers ask for its tasks."""
+
+    task_queue: str
+    backlog: int
+    backlog_age_seconds: float
+    workflow_pollers: int
+    activity_pollers: int
+
+
+class StoredStatusOut(Out):
+    """search, events: changes others have to hear of. due: runs that should have been started by now. dead_letters:
+    open ones by stage; parked: conversations by reason; backlog: accepted, and no run has begun yet; tenants: of those
+    with the oldest backlog."""
+
+    search: WaitingOut
+    events: WaitingOut
+    due: WaitingOut
+    dead_letters: dict[str, int]
+    parked: dict[str, int]
+    backlog: WaitingOut
+    tenants: list[TenantBacklogOut]
+
+
+class PlatformStatusOut(Out):
+    stored: StoredStatusOut | None
+    queues: list[QueueOut] | None
+
+    @classmethod
+    def of(cls, status: PlatformStatus) -> "PlatformStatusOut":
+        return cls.model_validate(status.model_dump())

@@ -4,6 +4,7 @@ import asyncio
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from temporalio.client import Client, GrpcCompression, Plugin
 from temporalio.runtime import Runtime
@@ -14,6 +15,9 @@ from infra.secrets import SecretRef, resolve, resolve_key
 from infra.settings import Settings
 from infra.temporal.codec import KeyRing
 from infra.temporal.plugin import parley_plugin
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 CONNECT_TIMEOUT = timedelta(seconds=5)
 
@@ -29,16 +33,14 @@ class Connection:
     keys: KeyRing
     tls: TLSConfig | None = None
     api_key: str | None = field(default=None, repr=False)
-    tracing: bool = False
+    tracing: "Tracing | None" = field(default=None, repr=False)
     identity: str | None = None
 
     @classmethod
-    def from_settings(cls, settings: Settings, *, identity: str | None = None, tracing: bool = False) -> "Connection":
-        """`tracing` needs a tracer provider made by `temporalio.contrib.opentelemetry.create_tracer_provider`.
-
-        Raises:
-        SecretUnavailable: a key is not configured or unreadable.
-        """
+    def from_settings(
+        cls, settings: Settings, *, identity: str | None = None, tracing: "Tracing | None" = None
+    ) -> "Connection":
+        """Raises SecretUnavailable: a key is not configured or unreadable."""
         api_key = resolve(settings.temporal_api_key).get_secret_value() if settings.temporal_api_key else None
         return cls(
             address=settings.temporal_address,
@@ -103,9 +105,9 @@ async def connect(connection: Connection, *, lazy: bool = False, runtime: Runtim
 
 
 def _plugins(connection: Connection) -> list[Plugin]:
-    plugins: list[Plugin] = [parley_plugin(connection.keys)]
-    if connection.tracing:
-        from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
+    ours: Plugin = parley_plugin(connection.keys, tracing=connection.tracing)
+    if connection.tracing is None:
+        return [ours]
+    from temporalio.contrib.opentelemetry import OpenTelemetryPlugin
 
-        plugins.append(OpenTelemetryPlugin())
-    return plugins
+    return [OpenTelemetryPlugin(), ours]  # first: what is ours then runs inside the trace that came along

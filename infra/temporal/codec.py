@@ -59,7 +59,7 @@ class SealingCodec(PayloadCodec):
         self._ciphers = {key_id(key): AESGCM(key) for key in (*keys.older, keys.current)}
 
     async def encode(self, payloads: Sequence[Payload]) -> list[Payload]:
-        return [self._seal(payload) for payload in payloads]
+        return [self.seal(payload) for payload in payloads]
 
     async def decode(self, payloads: Sequence[Payload]) -> list[Payload]:
         """Payloads that are not ours pass through. Raises PayloadUnreadable."""
@@ -69,7 +69,8 @@ class SealingCodec(PayloadCodec):
         """As `decode`, without an event loop."""
         return [self._open(payload) for payload in payloads]
 
-    def _seal(self, payload: Payload) -> Payload:
+    def seal(self, payload: Payload) -> Payload:
+        """One, without an event loop."""
         data, compression = payload.SerializeToString(), _NONE
         if len(data) >= COMPRESSION_THRESHOLD:
             smaller = zstandard.compress(data, 3)

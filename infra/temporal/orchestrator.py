@@ -1,7 +1,10 @@
 """Starts and looks at runs: `services.ports.Orchestrator` on a Temporal client."""
 
 import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from temporalio.api.enums.v1 import PendingActivityState
@@ -13,11 +16,15 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from domain.contracts import CONVERSATION_WORKFLOW, CONVERSATIONS_QUEUE, RunRef
 from domain.conversation import Conversation, Lane
+from infra.telemetry.stages import run_attributes
 from infra.temporal import search_attributes
 from infra.temporal.failures import describe
 from infra.temporal.rpc import RPC_TIMEOUT, bounded
 from services.ports import PendingStep, RunInspection
 from storage.protocols import RunEntry
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 PRIORITY = {Lane.LIVE: 2, Lane.BACKFILL: 4}
 """1 is the most urgent, 5 the least, 3 what everything else has: live goes before anything that is paced."""
@@ -34,15 +41,51 @@ class TemporalOrchestrator:
     The client may be lazy: every call is bounded, so a Temporal that is away is Unavailable in seconds.
     """
 
-    def __init__(self, client: Client, *, ui_url: str = "", task_queue: str = CONVERSATIONS_QUEUE) -> None:
+    def __init__(
+        self,
+        client: Client,
+        *,
+        ui_url: str = "",
+        task_queue: str = CONVERSATIONS_QUEUE,
+        tracing: "Tracing | None" = None,
+    ) -> None:
         self._client = client
         self._ui_url = ui_url.rstrip("/")
         self._task_queue = task_queue
+        self._tracing = tracing
 
     async def start(self, entry: RunEntry, conversation: Conversation) -> str:
         """Idempotent by the workflow's id: running and completed runs are found, one that failed, was terminated,
         cancelled or timed out gets a new run."""
         run = entry.run
+        with self._traced(entry):
+            return await self._start(entry, run, conversation)
+
+    @contextmanager
+    def _traced(self, entry: RunEntry) -> Iterator[None]:
+        """In the conversation's trace, whoever starts the run: its acceptance, a person who re-runs it, the
+        reconciler."""
+        if self._tracing is None:
+            yield
+            return
+        from infra.telemetry.tracing import links_here
+
+        context = self._tracing.joined(entry.run.conversation_id)
+        with self._tracing.tracer.start_as_current_span(
+            "start",
+            context,
+            attributes={
+                **run_attributes(entry.run),
+                "parley.enter_at": entry.enter_at.value,
+                "parley.reason": entry.reason or "",
+            },
+            links=links_here() if context is not None else None,
+            record_exception=False,
+            set_status_on_exception=False,
+        ):
+            yield
+
+    async def _start(self, entry: RunEntry, run: RunRef, conversation: Conversation) -> str:
         async with bounded("start a run"):
             try:
                 handle = await self._client.start_workflow(

@@ -2,6 +2,7 @@
 the Replayer must be given it again."""
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 from temporalio.contrib.pydantic import PydanticPayloadConverter
@@ -13,6 +14,10 @@ from temporalio.workflow import SandboxImportNotificationPolicy
 
 from infra.temporal.codec import KeyRing, SealingCodec
 from infra.temporal.failures import FailureInterceptor
+from infra.temporal.observe import ObservingInterceptor
+
+if TYPE_CHECKING:
+    from infra.telemetry.tracing import Tracing
 
 PASSTHROUGH = ("domain", "workflows.endings", "workflows.stages")
 """Pure: imported once per process instead of once per run, and classes keep their identity between workflow and
@@ -26,8 +31,9 @@ STRICT_IMPORTS = (
 """For tests: an import that a workflow should not have fails when the worker is built."""
 
 
-def parley_plugin(keys: KeyRing, *, strict_imports: bool = False) -> SimplePlugin:
-    """The plugin. `strict_imports` refuses workflow imports that are not passed through on purpose."""
+def parley_plugin(keys: KeyRing, *, strict_imports: bool = False, tracing: "Tracing | None" = None) -> SimplePlugin:
+    """The plugin. `strict_imports` refuses workflow imports that are not passed through on purpose; with `tracing` runs
+    and stages have spans, where the plugin of OpenTelemetry comes before this one."""
 
     def workflow_runner(given: WorkflowRunner | None) -> WorkflowRunner:
         # Changed, not replaced: a tracing plugin adds its own passthrough, before or after this one.
@@ -39,7 +45,7 @@ def parley_plugin(keys: KeyRing, *, strict_imports: bool = False) -> SimplePlugi
         "parley",
         data_converter=data_converter(keys),
         workflow_runner=workflow_runner,
-        interceptors=[FailureInterceptor()],
+        interceptors=[ObservingInterceptor(tracing), FailureInterceptor()],
         workflow_failure_exception_types=[ValidationError],  # bad input fails the run; it would retry for ever
     )
 

@@ -1,15 +1,38 @@
 """Who serves the task queues and what waits in them: `services.ports.QueueInspector` on a Temporal client."""
 
 import asyncio
+import tomllib
 from collections.abc import Sequence
+from pathlib import Path
 
 from temporalio.api.enums.v1 import TaskQueueType
 from temporalio.api.taskqueue.v1 import TaskQueue
 from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest, DescribeTaskQueueResponse
 from temporalio.client import Client
 
+from domain.contracts import QueueKind, task_queue
+from domain.errors import ParleyError
 from infra.temporal.rpc import RPC_TIMEOUT, bounded
 from services.ports import Pollers
+
+
+class QueuesUnknown(ParleyError):
+    """`workers.toml` cannot be read, or names no queue."""
+
+    code = "configuration"
+    title = "The task queues are not known"
+
+
+def task_queues(config_dir: Path) -> tuple[str, ...]:
+    """Every task queue some worker role serves, in the order of `workers.toml`. Raises QueuesUnknown."""
+    path = config_dir / "workers.toml"
+    try:
+        roles = tomllib.loads(path.read_text(encoding="utf-8"))["roles"]
+        specs = [spec for role in roles.values() for spec in role["queues"]]
+        named = [task_queue(QueueKind(spec["queue"]), spec.get("kind")) for spec in specs]
+    except (OSError, tomllib.TOMLDecodeError, KeyError, TypeError, ValueError) as error:
+        raise QueuesUnknown(f"{path.name} cannot be read: {type(error).__name__}") from error
+    return tuple(dict.fromkeys(named))
 
 
 class TemporalQueues:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import asyncpg
 from pydantic_core import from_json, to_json
@@ -20,6 +20,19 @@ ACQUIRE_SECONDS = 10.0
 """How long to wait for a free connection before saying that the database is not available."""
 
 _JSONB_VERSION = b"\x01"
+
+
+class PoolUse(NamedTuple):
+    """Connections of a pool: how many work, how many wait for work, and how many there may be."""
+
+    used: int
+    idle: int
+    most: int
+
+    @classmethod
+    def of(cls, pool: "asyncpg.Pool[asyncpg.Record]") -> "PoolUse":
+        idle = pool.get_idle_size()
+        return cls(used=pool.get_size() - idle, idle=idle, most=pool.get_max_size())
 
 
 async def open_pool(

@@ -9,7 +9,7 @@ from domain.errors import NotFound
 from domain.ids import is_tenant_id
 from storage.postgres.audit import PostgresAudit
 from storage.postgres.catalog import PostgresCatalog
-from storage.postgres.connections import open_pool, transaction
+from storage.postgres.connections import PoolUse, open_pool, transaction
 from storage.postgres.conversations import PostgresConversations
 from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.errors import domain_errors
@@ -116,6 +116,10 @@ class PostgresDatabase:
     @property
     def platform(self) -> PostgresPlatform:
         return self._platform
+
+    def pools(self) -> dict[str, PoolUse]:
+        """How busy the pools are, by role."""
+        return {"app": PoolUse.of(self._app), "platform": PoolUse.of(self._platform_pool)}
 
     async def ping(self) -> None:
         """Raises Unavailable."""

@@ -13,7 +13,7 @@ from domain.tenants import NewPartner, NewTenant, TenantChange
 from storage.api_keys import api_key_hash, new_api_key
 from storage.postgres.connections import transaction
 from storage.postgres.tenants import to_tenant
-from storage.protocols import ApiKeyRecord, DirtyConversation, NewApiKey, Partner, Tenant
+from storage.protocols import ApiKeyRecord, DirtyConversation, NewApiKey, Partner, PlatformFigure, Tenant
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -61,6 +61,10 @@ class PostgresPlatform:
 
     async def search_lag_seconds(self) -> float:
         return float(await self._value("select platform_search_lag_seconds()"))
+
+    async def figures(self) -> Sequence[PlatformFigure]:
+        rows = await self._rows("select * from platform_figures()")
+        return [PlatformFigure.model_validate(dict(row)) for row in rows]
 
     async def tenants(self) -> Sequence[Tenant]:
         return [to_tenant(row) for row in await self._rows("select * from platform_tenants()")]

@@ -25,7 +25,8 @@ from domain.errors import (
     Unavailable,
     UndecodableContent,
 )
-from tests.support.workflows import BOUND, World, hang, until
+from domain.policies import StagePolicy
+from tests.support.workflows import BOUND, World, fast, hang, until, use_policies
 
 Handle = WorkflowHandle[Any, Any]
 Drive = Callable[[World], Awaitable[Handle]]
@@ -49,9 +50,10 @@ async def call(world: World) -> Handle:
     return await _ended(await world.start(channel=Channel.CALL))
 
 
-def entry_at(stage: Stage) -> Drive:
+def entry_at(stage: Stage, *, engine_known: bool = True) -> Drive:
     async def drive(world: World) -> Handle:
-        handle = await world.start(channel=Channel.CALL, enter_at=stage, entry=2, transcription=world.script.kind)
+        kind = world.script.kind if engine_known else None
+        handle = await world.start(channel=Channel.CALL, enter_at=stage, entry=2, transcription=kind)
         return await _ended(handle)
 
     return drive
@@ -125,6 +127,22 @@ def hanging(stage: str, engines: bool = False) -> Prepare:
     return prepare
 
 
+def out_of_time(stage: str, act: object, times: int, **policy: StagePolicy) -> Prepare:
+    """A stage that meets its limits, with `act` at so many tries."""
+
+    def prepare(world: World) -> None:
+        use_policies(**policy)
+        world.script.on(stage, *[act] * times)
+
+    return prepare
+
+
+def nobody_serves_it(world: World) -> None:
+    use_policies(analyze=fast(schedule_to_close=0.5))
+    waiting, good = world.script.batch("waiting", kind="served-by-nobody"), world.script.batch("good")
+    world.script.answers["plan"] = PlanResult(batches=(waiting, good))
+
+
 def overtaken_at_persist(world: World) -> None:
     world.script.answers["persist"] = PersistResult(status=Status.PROCESSING, superseded=True)
 
@@ -139,13 +157,17 @@ def never_concluded(world: World) -> None:
 
 AWAY = Unavailable("the database does not answer")
 NEWER = Superseded("a newer revision")
+ONE_SHORT_TRY = fast(start_to_close=0.3, maximum_attempts=1)
+SLOW_TO_RETRY = fast(schedule_to_close=1, initial_interval=0.6, maximum_interval=0.6, maximum_attempts=50)
 
 BRANCHES = (
     Branch("chat", nothing_special, chat),
     Branch("call", a_call, call),
     Branch("entry-at-transcribe", nothing_special, entry_at(Stage.TRANSCRIBE)),
+    Branch("entry-at-transcribe-unknown-engine", a_call, entry_at(Stage.TRANSCRIBE, engine_known=False)),
     Branch("entry-at-normalize", nothing_special, entry_at(Stage.NORMALIZE)),
     Branch("entry-at-plan", nothing_special, entry_at(Stage.PLAN)),
+    Branch("entry-at-analyze", nothing_special, entry_at(Stage.ANALYZE)),
     Branch("nothing-to-analyse", nothing_to_analyse, chat),
     Branch("two-engines", two_engines, chat),
     Branch("two-engines-one-fails", one_of_two(EngineRejected("refused")), chat),
@@ -154,9 +176,15 @@ BRANCHES = (
     Branch("plan-retried", failing("plan", AWAY), chat),
     Branch("plan-remote", failing("plan", AWAY, 3), chat),
     Branch("plan-refused", failing("plan", ContentMissing("gone")), chat),
+    Branch("plan-timed-out", out_of_time("plan", hang, 1, plan_local=ONE_SHORT_TRY), chat),
     Branch("settling", not_settled, chat),
     Branch("parked", failing("ingest", UndecodableContent("no audio")), chat),
     Branch("dead-letter", failing("ingest", AWAY, 3), chat),
+    Branch("dead-letter-at-persist", failing("persist", AWAY, 3), chat),
+    Branch("timed-out", out_of_time("ingest", hang, 2, ingest=fast(start_to_close=0.3, maximum_attempts=2)), chat),
+    Branch("heartbeat-lost", out_of_time("ingest", hang, 2, ingest=fast(heartbeat=0.3, maximum_attempts=2)), chat),
+    Branch("expired-between-tries", out_of_time("ingest", AWAY, 20, ingest=SLOW_TO_RETRY), chat),
+    Branch("served-by-nobody", nobody_serves_it, chat),
     Branch("superseded", failing("normalize", NEWER), chat),
     Branch("superseded-at-plan", failing("plan", NEWER), chat),
     Branch("superseded-at-analyze", failing("analyze", NEWER), chat),
@@ -164,6 +192,8 @@ BRANCHES = (
     Branch("superseded-at-conclude", overtaken_at_conclude, chat),
     Branch("not-concluded", never_concluded, chat),
     Branch("cancelled", hanging("normalize"), cancelled_in("normalize", 1)),
+    Branch("cancelled-at-plan", hanging("plan"), cancelled_in("plan", 1)),
     Branch("cancelled-among-engines", hanging("analyze", engines=True), cancelled_in("analyze", 2)),
     Branch("reconcile", nothing_special, reconcile),
+    Branch("reconcile-failed", failing("reconcile", AWAY, 3), reconcile),
 )

@@ -16,6 +16,7 @@ from domain.contracts import CONVERSATION_WORKFLOW, INGEST, PERSIST, Conversatio
 from domain.conversation import Stage
 from infra.temporal.plugin import parley_plugin
 from tests.replay.branches import BRANCHES
+from tests.replay.coverage import lines_of_functions, lines_run
 from tests.replay.fingerprints import FILE, ROOT, fingerprints, shape
 from tests.replay.record import HISTORIES
 from tests.support.workflows import TEST_KEYS, use_policies
@@ -69,6 +70,25 @@ async def test_a_recorded_history_replays(path: Path) -> None:
 
 def test_every_branch_has_been_recorded() -> None:
     assert {branch.name for branch in BRANCHES} <= {path.stem for path in HISTORIES.glob("*.json")}
+
+
+DEFENSIVE = frozenset(
+    {'return Ending(Outcome.FAILED, stage, ParleyError.code, "the activity failed without a reason")'}
+)
+"""Lines for what a Temporal server never does."""
+
+
+async def test_every_line_of_the_workflows_is_in_some_recorded_history() -> None:
+    with lines_run(ROOT / "workflows") as seen:
+        for path in sorted(HISTORIES.glob("*.json")):
+            await replayer(ConversationWorkflow, ReconcileWorkflow).replay_workflow(history(path.stem))
+    never = {
+        f"{file.name}:{number} {line}"
+        for file in sorted((ROOT / "workflows").glob("*.py"))
+        for number, line in enumerate(map(str.strip, file.read_text(encoding="utf-8").splitlines()), start=1)
+        if number in lines_of_functions(file) - seen[file.name] and line not in DEFENSIVE
+    }
+    assert not never, "add a branch to branches.py and record it: python -m tests.replay.record NEW-BRANCH"
 
 
 @workflow.defn(name=CONVERSATION_WORKFLOW, sandboxed=False)

@@ -39,13 +39,14 @@ from domain.conversation import Channel, Conversation, Lane, Stage, Status
 from domain.ids import new_id, new_tenant_id
 from domain.policies import StagePolicy
 from infra.temporal.codec import KeyRing
+from infra.temporal.histories import RECORDING_KEYS
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.plugin import parley_plugin
 from storage.protocols import RunEntry
 from workflows.conversation import ConversationWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
-TEST_KEYS = KeyRing(bytes(range(32)))
+TEST_KEYS = RECORDING_KEYS
 """Fixed: recorded histories are replayed with it."""
 
 BOUND = 30.0

@@ -5,10 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from api.metrics import serve_metrics
 from infra.embedded.process import free_port
 from infra.settings import Profile, Settings
-from workers.process import metrics_runtime
+from infra.telemetry.exposition import serve_metrics
 
 
 @pytest.fixture
@@ -25,11 +24,6 @@ def test_any_port_is_one_that_outgoing_connections_do_not_get() -> None:
     assert len(set(chosen)) > 10
 
 
-def test_the_api_goes_on_without_metrics(taken: int, caplog: pytest.LogCaptureFixture) -> None:
-    serve_metrics("127.0.0.1", taken)
+def test_a_process_goes_on_without_metrics(taken: int, caplog: pytest.LogCaptureFixture) -> None:
+    assert serve_metrics(Settings(profile=Profile.EMBEDDED, metrics_port=taken), "test") is None
     assert f"port {taken}" in caplog.text
-
-
-def test_a_worker_goes_on_without_metrics(taken: int, caplog: pytest.LogCaptureFixture) -> None:
-    assert metrics_runtime(Settings(profile=Profile.EMBEDDED, metrics_port=taken)) is None
-    assert str(taken) in caplog.text

@@ -10,7 +10,8 @@ from domain.conversation import Lane
 from infra.settings import default_config_dir
 from infra.temporal import policies, search_attributes
 from infra.temporal.policies import PolicyFileError
-from workers.roles import RolesError, choose, load_roles, task_queues
+from infra.temporal.queues import task_queues
+from workers.roles import RolesError, choose, load_roles
 
 CONFIG = default_config_dir()
 
