@@ -130,11 +130,9 @@ class VertexEngine:
         config = {**wanted, "http_options": {"timeout": round(seconds * 1000)}}
         client = await self._connected()
         try:
-            # as the SDK's own type: in a plain dict it leaves inner names as they are, which the API does not know
-            typed = _sdk().types.GenerateContentConfig.model_validate(config)
             async with asyncio.timeout(seconds):
                 return await client.aio.models.generate_content(
-                    model=self._config.model, contents=contents, config=typed
+                    model=self._config.model, contents=contents, config=config
                 )
         except TimeoutError:
             raise EngineTimeout(f"engine {name} did not answer within {seconds:.0f} s") from None
