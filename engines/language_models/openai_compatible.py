@@ -9,7 +9,6 @@ import asyncio
 import time
 from collections.abc import Mapping
 from enum import StrEnum
-from functools import cache
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
@@ -23,16 +22,13 @@ from domain.errors import (
     EngineRefused,
     EngineRejected,
     EngineTimeout,
-    EngineUnavailable,
 )
 from engines.language_models.layout import conversation_text, task_text
 from engines.language_models.structured import schema_text, strict_schema, without_nulls
+from engines.openai_sdk import connect, load_sdk, typed_error
 from engines.parameters import EngineParameters, parameters_of
 from engines.protocols import AnswerRequest, ModelAnswer, Progress
-from engines.provider_errors import error_of_status
-from engines.trust import trusted
 
-ADDRESS = "https://api.openai.com/v1"
 TEST_SECONDS = 30.0
 TEST_TOKENS = 256
 ROOM_TO_THINK = 8192
@@ -237,27 +233,6 @@ class _FormRefused(Exception):
         self.error = error
 
 
-@cache
-def load_sdk() -> Any:
-    import openai
-
-    return openai
-
-
-def connect(sdk: Any, endpoint: str | None, key: str, *, azure_version: str | None = None) -> Any:
-    """A client with its own retries off, that follows no redirects (the key would go along) and takes nothing from
-    the process's environment."""
-    http = sdk.DefaultAsyncHttpxClient(follow_redirects=False, verify=trusted())
-    if azure_version is None:
-        client = sdk.AsyncOpenAI(api_key=key, base_url=endpoint or ADDRESS, max_retries=0, http_client=http)
-    else:
-        client = sdk.AsyncAzureOpenAI(
-            api_key=key, azure_endpoint=endpoint, api_version=azure_version, max_retries=0, http_client=http
-        )
-    client.organization = client.project = None
-    return client
-
-
 def _read(found: Any, config: EngineConfig, *, requests: int) -> ModelAnswer:
     """Raises EngineRefused, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
     try:
@@ -291,23 +266,6 @@ def _usage(counts: _Counts | None, requests: int) -> Usage:
         cache_write_tokens=(prompt.cache_write_tokens if prompt else None) or 0,
         thinking_tokens=(output.reasoning_tokens if output else None) or 0,
     )
-
-
-def typed_error(error: Exception, engine: str) -> EngineError:
-    """The SDK's errors in our tree. Provider messages are left out: they may repeat the request."""
-    sdk = load_sdk()
-    if isinstance(error, sdk.APITimeoutError):
-        return EngineTimeout(f"engine {engine} did not answer in time")
-    if isinstance(error, sdk.APIStatusError):
-        headers, codes = dict(error.response.headers), (error.code, error.type)
-        return error_of_status(f"engine {engine}", error.status_code, headers=headers, codes=codes)
-    if isinstance(error, sdk.APIConnectionError):
-        return EngineUnavailable(f"engine {engine} cannot be reached: {type(error.__cause__ or error).__name__}")
-    if isinstance(error, sdk.APIResponseValidationError | ValueError | UnicodeError):
-        return EngineAnswerMalformed(f"engine {engine} answered something that is not its API's JSON")
-    if isinstance(error, sdk.OpenAIError | TypeError):
-        return EngineRejected(f"the request to engine {engine} could not be built: {type(error).__name__}")
-    return EngineUnavailable(f"engine {engine} failed: {type(error).__name__}")
 
 
 def _refuses_the_form(error: Exception) -> bool:
