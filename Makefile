@@ -33,6 +33,7 @@ types: setup ## mypy, strict
 lock: setup ## resolve again; UPGRADE=1 takes newer versions
 	$(lock) $(if $(UPGRADE),--upgrade) requirements/bootstrap.in -o requirements/bootstrap.lock
 	$(lock) $(if $(UPGRADE),--upgrade) --extra dev pyproject.toml -o requirements/dev.lock
+	$(lock) $(if $(UPGRADE),--upgrade) --no-deps requirements/test-models.in -o requirements/test-models.lock
 
 clean: ## remove what setup and the tools made (not the state: parley down --wipe)
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

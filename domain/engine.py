@@ -58,12 +58,14 @@ class EngineConfig(Frozen):
 
 
 class Usage(Frozen):
-    """What a request consumed. output_tokens includes thinking_tokens where the provider does not tell them apart."""
+    """What a request consumed. input_tokens holds those read from a provider's cache and those written to it;
+    output_tokens holds thinking_tokens, because both are billed as output."""
 
     requests: int = 1
     input_tokens: int = 0
     output_tokens: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     thinking_tokens: int = 0
     audio_ms: int = 0
 

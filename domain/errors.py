@@ -8,7 +8,10 @@ into HTTP answers.
 
 import traceback
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from domain.engine import Usage
 
 
 @dataclass(frozen=True)
@@ -234,10 +237,17 @@ class EngineDefect(EngineError):
 
 
 class EngineAnswerError(EngineError):
-    """The engine answered, and the answer is of no use. The raw answer is kept with the engine call."""
+    """The engine answered, and the answer is of no use. The raw answer is kept with the engine call.
+
+    `usage` is what it was billed for, None when the provider does not say.
+    """
 
     code = "engine_answer"
     title = "The engine's answer is of no use"
+
+    def __init__(self, message: str, usage: "Usage | None" = None) -> None:
+        super().__init__(message)
+        self.usage = usage
 
 
 class EngineRefused(EngineAnswerError):

@@ -23,9 +23,30 @@ def _gemini(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngi
     return GeminiEngine(config, secret)
 
 
+def _openai_compatible(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
+    from engines.language_models.openai_compatible import OpenAICompatibleEngine
+
+    return OpenAICompatibleEngine(config, secret)
+
+
+def _anthropic(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
+    from engines.language_models.anthropic import AnthropicEngine
+
+    return AnthropicEngine(config, secret)
+
+
+def _vertex(config: EngineConfig, secret: SecretStr | None) -> LanguageModelEngine:
+    from engines.language_models.vertex import VertexEngine
+
+    return VertexEngine(config, secret)
+
+
 FACTORIES: Mapping[str, Factory] = {
     "offline": _offline,
     "gemini": _gemini,
+    "vertex": _vertex,
+    "openai_compatible": _openai_compatible,
+    "anthropic": _anthropic,
 }
 
 

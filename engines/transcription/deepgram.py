@@ -5,57 +5,51 @@ voices apart (`diarize_model`), which gives speakers without roles. The SDK's ow
 """
 
 import asyncio
-import functools
 import io
-import re
-import ssl
 import time
 import wave
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
-from pydantic import Field, SecretStr, ValidationError
+from pydantic import Field, SecretStr
 
-from domain.clock import utc_now
-from domain.conversation import Frozen, Note, Role
+from domain.conversation import Note, Role
 from domain.engine import EngineConfig, Usage
 from domain.errors import (
     EngineAnswerMalformed,
     EngineError,
-    EngineQuotaExhausted,
-    EngineRateLimited,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
 )
 from domain.transcript import Segment, Transcript, Word
+from engines.parameters import EngineParameters, parameters_of
 from engines.protocols import AudioFile, CallAudio, Progress, TranscriptionAnswer, TranscriptionRequest
+from engines.provider_errors import error_of_status
 from engines.transcription.deepgram_wire import WireAnswer, WireUtterance, read_answer
 from engines.transcription.segments import SPEAKERS_NOT_SEPARATED, in_order
+from engines.trust import trusted
 
 _ADDRESS = "https://api.deepgram.com"
 _CONNECT_SECONDS = 10.0
-_ERROR_CODE = re.compile(r"[A-Za-z0-9_ -]{1,60}")
 _KEYTERM_MODELS = ("nova-3", "flux")
 _ROLES_UNKNOWN = Note(
     code="roles_unknown", detail="the voices on a channel are told apart, and which of them is the agent is not known"
 )
 
 
-class DeepgramParameters(Frozen):
+class DeepgramParameters(EngineParameters):
     """`parameters` of an engine of kind `deepgram`.
 
     timeout_seconds: of one request; diarize_model: which diarizer tells voices apart; mip_opt_out: recordings are not
-    for Deepgram's own use unless the operator says so; languages: read by the language strategy, not here.
+    for Deepgram's own use unless the operator says so.
     """
 
     timeout_seconds: float = Field(default=100.0, gt=0, le=600)
     diarize_model: str = Field(default="latest", max_length=40)
     mip_opt_out: bool = True
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -77,11 +71,7 @@ class DeepgramEngine:
     def __init__(self, config: EngineConfig, secret: SecretStr | None) -> None:
         if secret is None or not secret.get_secret_value():
             raise EngineRejected(f"engine {config.name}: Deepgram needs a key, and no credentials are set")
-        try:
-            self._parameters = DeepgramParameters.model_validate(config.parameters)
-        except ValidationError as error:
-            fields = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-            raise EngineRejected(f"engine {config.name}: parameters that are not valid: {fields}") from None
+        self._parameters = parameters_of(DeepgramParameters, config)
         self._name = config.name
         self._model = config.model
         self._address = (config.endpoint or _ADDRESS).rstrip("/")
@@ -118,7 +108,7 @@ class DeepgramEngine:
         )
         timeout = httpx.Timeout(limit, connect=min(_CONNECT_SECONDS, limit))
         try:
-            async with asyncio.timeout(limit), httpx.AsyncClient(verify=_trusted(), timeout=timeout) as connection:
+            async with asyncio.timeout(limit), httpx.AsyncClient(verify=trusted(), timeout=timeout) as connection:
                 client = AsyncDeepgramClient(
                     api_key=self._secret.get_secret_value(), environment=here, httpx_client=connection, max_retries=0
                 )
@@ -236,42 +226,8 @@ def _language(request: TranscriptionRequest, heard: Sequence[_Heard]) -> tuple[s
 
 def _typed(status: int | None, headers: dict[str, str] | None, body: Any) -> EngineError:
     """Our error for an HTTP status. Only Deepgram's error code is repeated: its messages may quote the request."""
-    status = status or 0
-    said = f"Deepgram answered {status}{_code(body)}"
-    if status == 429:
-        return EngineRateLimited(said, _retry_after(headers or {}))
-    if status == 402:
-        return EngineQuotaExhausted(said)
-    if status == 408:
-        return EngineTimeout(said)
-    if status >= 500:
-        return EngineUnavailable(said)
-    if status >= 400:
-        return EngineRejected(said)
-    return EngineAnswerMalformed(f"{said} with something that is not readable")
-
-
-def _code(body: Any) -> str:
-    """` (INVALID_AUTH)`, or nothing when the body names no code."""
-    code = (body.get("err_code") or body.get("category")) if isinstance(body, dict) else None
-    return f" ({code})" if isinstance(code, str) and _ERROR_CODE.fullmatch(code) else ""
-
-
-def _retry_after(headers: dict[str, str]) -> float | None:
-    """Seconds to wait by a Retry-After header (seconds or a date, RFC 9110 section 10.2.3)."""
-    value = next((v for name, v in headers.items() if name.lower() == "retry-after"), "").strip()
-    if re.fullmatch(r"\d+(\.\d+)?", value):
-        return float(value)
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - utc_now()).total_seconds())
-    except (ValueError, TypeError):
-        return None
-
-
-@functools.cache
-def _trusted() -> ssl.SSLContext:
-    """Built once: it costs more than a request."""
-    return httpx.create_ssl_context()
+    codes = (body.get("err_code"), body.get("category")) if isinstance(body, dict) else ()
+    return error_of_status("Deepgram", status or 0, headers=headers, codes=codes)
 
 
 def _one_second_of_silence() -> bytes:

@@ -21,9 +21,16 @@ def _deepgram(config: EngineConfig, secret: SecretStr | None) -> TranscriptionEn
     return DeepgramEngine(config, secret)
 
 
+def _openai_compatible(config: EngineConfig, secret: SecretStr | None) -> TranscriptionEngine:
+    from engines.transcription.openai_compatible import OpenAICompatibleTranscription
+
+    return OpenAICompatibleTranscription(config, secret)
+
+
 FACTORIES: Mapping[str, Callable[[EngineConfig, SecretStr | None], TranscriptionEngine]] = {
     "whisper": _whisper,
     "deepgram": _deepgram,
+    "openai_compatible": _openai_compatible,
 }
 
 

@@ -14,13 +14,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from domain.audio_facts import length_ms
-from domain.conversation import Frozen, Note
+from domain.conversation import Note
 from domain.engine import EngineConfig, Usage
 from domain.errors import EngineRejected, EngineUnavailable
 from domain.transcript import Segment, Transcript, Word
+from engines.parameters import EngineParameters, parameters_of
 from engines.protocols import CallAudio, Progress, SpeakerTrack, TranscriptionAnswer, TranscriptionRequest
 from engines.transcription.segments import SPEAKERS_NOT_SEPARATED, Speaker, in_order, segments_of
 from engines.transcription.whisper_model import PINNED, ModelFiles, WhisperModels, find_model
@@ -42,19 +43,18 @@ _ENGLISH = "en"
 _MOST_THREADS = 4
 
 
-class WhisperParameters(Frozen):
+class WhisperParameters(EngineParameters):
     """`parameters` of an engine of kind `whisper`.
 
     model_folder: where the operator keeps the model; model_sha256: the SHA-256 its files must have, by file name
     (known ones are checked anyway); download: whether the hub may be asked; cpu_threads: 0 for as many as there are
-    cores, up to four; languages: read by the language strategy, not here.
+    cores, up to four.
     """
 
     model_folder: str | None = None
     model_sha256: dict[str, str] = Field(default_factory=dict)
     download: bool = True
     cpu_threads: int = Field(default=0, ge=0, le=64)
-    languages: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,11 +75,7 @@ class WhisperEngine:
         self._name = config.name
         self._model_name = config.model
         self._models = models
-        try:
-            self._parameters = WhisperParameters.model_validate(config.parameters)
-        except ValidationError as error:
-            fields = ", ".join(str(problem["loc"][0]) for problem in error.errors())
-            raise EngineRejected(f"engine {config.name}: parameters that are not valid: {fields}") from None
+        self._parameters = parameters_of(WhisperParameters, config)
 
     async def transcribe(
         self, audio: CallAudio, request: TranscriptionRequest, progress: Progress

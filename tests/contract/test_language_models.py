@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import jsonschema
 import pytest
@@ -20,7 +21,9 @@ from engines.language_models.registry import FACTORIES, build
 from engines.protocols import LanguageModelEngine
 from services.answers import check
 from tests.support import gemini_server as wire
+from tests.support.hosted import HOSTED
 from tests.support.language_models import ask, request_for, turns_of
+from tests.support.wire_server import wire_server
 
 TURNS = turns_of(
     ("agent", "Good morning, how can I help?"),
@@ -43,7 +46,7 @@ def config(kind: str, endpoint: str | None = None) -> EngineConfig:
     )
 
 
-def _a_models_answer(received: wire.Received) -> wire.Reply:
+def _geminis_answer(received: wire.Received) -> wire.Reply:
     """What a good model would say, for whatever fields it is asked."""
     evidence = [{"turn": 2, "quote": "it hasn't arrived and I'm really disappointed"}]
     known = {"csat": 1, "sentiment": "negative", "contact_reason": "delivery"}
@@ -59,11 +62,20 @@ def _a_models_answer(received: wire.Received) -> wire.Reply:
 
 @pytest.fixture
 def make() -> Iterator[Maker]:
-    with wire.gemini_server() as server:
-        server.respond = _a_models_answer
-        yield lambda kind: build(
-            config(kind, server.url if kind == "gemini" else None), SecretStr("key") if kind == "gemini" else None
-        )
+    """Engines by kind, each at a server of its own that answers as a good model would."""
+    with ExitStack() as servers:
+
+        def made(kind: str) -> LanguageModelEngine:
+            for hosted in HOSTED:
+                if hosted.kind == kind:
+                    return hosted.engine(servers.enter_context(wire_server(hosted.good_answer)))
+            if kind == "gemini":
+                server = servers.enter_context(wire.gemini_server())
+                server.respond = _geminis_answer
+                return build(config(kind, server.url), SecretStr("key"))
+            return build(config(kind), None)
+
+        yield made
 
 
 @pytest.fixture(params=sorted(FACTORIES))

@@ -127,7 +127,7 @@ class DeepgramServer:
         if self.script:
             return self.script.popleft()
         try:
-            channels, seconds = _sounding(body, _CHANGE_SECONDS if _diarized(received) else _PAUSE_SECONDS)
+            channels, seconds = sounding(body, _CHANGE_SECONDS if _diarized(received) else _PAUSE_SECONDS)
         except (av.FFmpegError, IndexError):
             return bad_audio()
         return _json(_answer(received, channels, seconds, self.language))
@@ -159,7 +159,7 @@ def _diarized(received: Received) -> bool:
     return "diarize_model" in received.query or received.query.get("diarize") == ["true"]
 
 
-def _sounding(data: bytes, pause: float) -> tuple[list[list[Sound]], float]:
+def sounding(data: bytes, pause: float) -> tuple[list[list[Sound]], float]:
     """Where each channel sounds, and the length in seconds."""
     with av.open(BytesIO(data), mode="r") as source:
         assert isinstance(source, av.container.InputContainer)
@@ -193,7 +193,7 @@ def _answer(received: Received, channels: list[list[Sound]], seconds: float, lan
         channels = [sorted(sound for channel in channels for sound in channel)]
     diarized = _diarized(received)
     utterances = [
-        _utterance(number, sound, channel, number % 2 if diarized else None)
+        utterance_of(number, sound, channel, number % 2 if diarized else None)
         for channel, sounds in enumerate(channels)
         for number, sound in enumerate(sounds)
     ]
@@ -231,7 +231,7 @@ def _channel(utterances: list[dict[str, Any]], asked: dict[str, list[str]], lang
     return channel
 
 
-def _utterance(number: int, sound: Sound, channel: int, speaker: int | None) -> dict[str, Any]:
+def utterance_of(number: int, sound: Sound, channel: int, speaker: int | None) -> dict[str, Any]:
     start, end = sound
     count = max(1, round((end - start) / _WORD_SECONDS))
     length = (end - start) / count
