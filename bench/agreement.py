@@ -1,8 +1,8 @@
 """How far an engine's values agree with labelled conversations: `python -m bench.agreement [--cases FOLDER …]`.
 
-A folder holds `conversations/*.json` and `labels/*.json`, and for calls `scripts/*.json` (what is said; speech
-recognition is measured elsewhere). The path is the product's own: normalization, redaction, the starter tasks with
-their rule for what is too short, the engine, the check of answers and quotes. Labels: see cli/demo_data/README.md.
+A folder holds `conversations/*.json` and `labels/*.json`, and for calls with audio `scripts/*.json` (what is said;
+speech recognition is measured elsewhere). The path is the product's own: normalization, redaction, the starter tasks
+with their rule for what is too short, the engine, the check of answers and quotes. Labels: cli/demo_data/README.md.
 
 Counted per field, `unknown` being no value:
   agreed     the answer is the label's (for csat within the band; for texts all facts in it and nothing forbidden)
@@ -27,7 +27,7 @@ from domain.clock import utc_now
 from domain.conversation import Participant, Role
 from domain.fields import CustomField, FieldScalar, answer_schema
 from domain.intake import ConversationIn
-from domain.normalize import MIXED, thread, turns_of_thread
+from domain.normalize import MIXED, thread, transcript_of, turns_of_thread, turns_of_transcript
 from domain.starter import STARTER_FIELDS, STARTER_TASKS, StarterTask
 from domain.times import StampContext
 from domain.turns import Turn
@@ -39,6 +39,7 @@ from services.answers import CheckedValue, check
 
 ROOT = Path(__file__).parents[1]
 DEFAULT_FOLDERS = (ROOT / "cli" / "demo_data", ROOT / "bench" / "cases")
+HELD_OUT = ROOT / "bench" / "held_out"  # for the final count only: never looked at while rules are changed
 FIELDS = {field.key: field for field in STARTER_FIELDS}
 UNKNOWN = "unknown"
 
@@ -97,13 +98,15 @@ def load(folder: Path) -> Iterator[Case]:
         turns = (
             _turns_of_script(json.loads(script.read_text(encoding="utf-8")))
             if script.exists()
-            else _turns_of_messages(body)
+            else _turns_as_sent(body)
         )
         yield Case(path.stem, body.get("language"), participants, turns, labels["fields"])
 
 
-def _turns_of_messages(body: dict[str, Any]) -> tuple[Turn, ...]:
+def _turns_as_sent(body: dict[str, Any]) -> tuple[Turn, ...]:
     intake = ConversationIn(**body)
+    if intake.transcript is not None:
+        return turns_of_transcript(transcript_of(intake.transcript, intake.participants), intake.participants)
     context = StampContext(received_at=utc_now())
     read = thread(intake.messages or (), intake.participants, context, intake.channel)
     return turns_of_thread(read)
@@ -258,10 +261,8 @@ def as_json(fields: Sequence[FieldAgreement]) -> dict[str, Any]:
     }
 
 
-def show(fields: Sequence[FieldAgreement], console: Console, *, wrong: bool) -> None:
-    table = Table(
-        "field", "judged", "agreed", "tolerated", "known", "precision", "quotes verified", title="Agreement with labels"
-    )
+def show(fields: Sequence[FieldAgreement], console: Console, *, title: str, wrong: bool) -> None:
+    table = Table("field", "judged", "agreed", "tolerated", "known", "precision", "quotes verified", title=title)
     for f in fields:
         table.add_row(
             f.field, str(f.judged), f"{f.agreed} ({f.share:.0%})", str(f.tolerated), str(f.known), f"{f.precision:.0%}",
@@ -281,11 +282,15 @@ def show(fields: Sequence[FieldAgreement], console: Console, *, wrong: bool) -> 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="bench.agreement", description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--cases", nargs="+", type=Path, default=list(DEFAULT_FOLDERS), metavar="FOLDER")
+    parser.add_argument("--held-out", action="store_true", help="count the held-out cases as well; figures only")
     parser.add_argument("--wrong", action="store_true", help="list every answer that differs from its label")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures to a file")
     options = parser.parse_args(arguments)
+    console = Console(width=140)
     fields = asyncio.run(measure(options.cases))
-    show(fields, Console(width=140), wrong=options.wrong)
+    show(fields, console, title="Agreement with labels", wrong=options.wrong)
+    if options.held_out:
+        show(asyncio.run(measure([HELD_OUT])), console, title="Agreement with held-out labels", wrong=False)
     if options.json:
         options.json.write_text(json.dumps(as_json(fields), indent=2, ensure_ascii=False), encoding="utf-8")
     return 0

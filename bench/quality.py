@@ -33,16 +33,19 @@ async def wer() -> list[Measurement]:
 
 
 async def agreement() -> list[Measurement]:
-    """Percent of the labelled conversations whose value agrees with the label; one figure a field."""
-    fields = await labelled.measure()
-    details = labelled.as_json(fields)
+    """Percent of the labelled conversations whose value agrees with the label; one figure a field and kind of case.
+
+    Of the cases that rules are made with, the detail lists what differs; of the held-out ones nobody should know it.
+    """
+    seen = await labelled.measure()
+    details = labelled.as_json(seen)
+    held_out = await labelled.measure([labelled.HELD_OUT])
     return [
-        Measurement(
-            f"agreement.{f.field}",
-            100 * f.share,
-            "%",
-            note=f"{f.agreed} of {f.judged}; of {f.known} values given {100 * f.precision:.0f} % agree",
-            detail=details[f.field],
-        )
-        for f in fields
+        *(_share(f"agreement.{f.field}", f, details[f.field]) for f in seen),
+        *(_share(f"agreement.held_out.{f.field}", f, {}) for f in held_out),
     ]
+
+
+def _share(name: str, field: labelled.FieldAgreement, detail: dict[str, Any]) -> Measurement:
+    note = f"{field.agreed} of {field.judged}; of {field.known} values given {100 * field.precision:.0f} % agree"
+    return Measurement(name, 100 * field.share, "%", note=note, detail=detail)

@@ -8,6 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -21,12 +22,14 @@ from domain.starter import CHURN_RISK, CONTACT_REASON, SENTIMENT
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "cli" / "demo_data"
 CASES = ROOT / "bench" / "cases"
-CONVERSATIONS = sorted([*DEMO.glob("conversations/*.json"), *CASES.glob("conversations/*.json")])
+HELD_OUT = ROOT / "bench" / "held_out"
+CONVERSATIONS = sorted(path for folder in (DEMO, CASES, HELD_OUT) for path in folder.glob("conversations/*.json"))
 CALLS = [path for path in CONVERSATIONS if path.stem.startswith("call-")]
-TEXTS = [path for path in CONVERSATIONS if path not in CALLS]
+TRANSCRIPTS = [path for path in CONVERSATIONS if path.stem.startswith("case-call-")]
+TEXTS = [path for path in CONVERSATIONS if path not in CALLS and path not in TRANSCRIPTS]
 
 CHANNELS = {"call", "chat", "email", "ticket"}
-ROLES = {"agent", "customer", "bot", "system"}
+ROLES = {"agent", "customer", "bot", "system", "unknown"}
 # a label is one of the field's options, or says that there is no ground for any
 REASONS, SENTIMENTS, CHURN = (
     {option.id for option in field.options} | {"unknown"} for field in (CONTACT_REASON, SENTIMENT, CHURN_RISK)
@@ -87,7 +90,9 @@ def said(path: Path) -> str:
     """Everything written or spoken in a conversation."""
     body = load(path)
     if "messages" in body:
-        return "\n".join(message["text"] for message in body["messages"])
+        return "\n".join(f"{message.get('subject', '')}\n{message['text']}" for message in body["messages"])
+    if "transcript" in body:
+        return "\n".join(segment["text"] for segment in body["transcript"]["segments"])
     return "\n".join(turn["text"] for turn in load(DEMO / "scripts" / path.name)["turns"])
 
 
@@ -111,7 +116,7 @@ def test_natural_keys_are_unique() -> None:
     assert not [key for key, count in keys.items() if count > 1]
 
 
-@pytest.mark.parametrize("folder", [DEMO, CASES], ids=["demo", "cases"])
+@pytest.mark.parametrize("folder", [DEMO, CASES, HELD_OUT], ids=["demo", "cases", "held-out"])
 def test_every_conversation_has_a_label_and_every_label_a_conversation(folder: Path) -> None:
     conversations = {path.name for path in folder.glob("conversations/*.json")}
     assert conversations == {path.name for path in folder.glob("labels/*.json")}
@@ -142,7 +147,7 @@ def test_conversation_is_well_formed(path: Path) -> None:
     start, end = stamp(body["started_at"]), stamp(body["ended_at"])
     assert datetime.fromisoformat("2026-10-05T00:00:00+00:00") < start <= end
     assert end < datetime.fromisoformat("2026-11-21T00:00:00+00:00")
-    assert ("messages" in body) != ("audio" in body)
+    assert sum(form in body for form in ("messages", "audio", "transcript")) == 1
 
 
 @by_name
@@ -165,6 +170,13 @@ def test_messages_are_in_order_and_by_known_authors(path: Path) -> None:
     assert times == sorted(times)
     assert stamp(body["started_at"]) <= times[0]
     assert times[-1] <= stamp(body["ended_at"])
+
+
+@pytest.mark.parametrize("path", TRANSCRIPTS, ids=lambda path: path.stem)
+def test_transcripts_are_telephone_speech(path: Path) -> None:
+    segments = load(path)["transcript"]["segments"]
+    assert all(one["end_ms"] <= other["start_ms"] for one, other in pairwise(segments))
+    assert not any(letter in segment["text"] for segment in segments for letter in ".,?!")
 
 
 @by_call
@@ -221,9 +233,9 @@ def test_label_uses_the_known_values(path: Path) -> None:
     also = fields.get("also_acceptable", {})
     assert set(also) <= {"csat", "sentiment", "contact_reason", "churn_risk"}
     assert also.get("csat", ["unknown"]) == ["unknown"]
-    assert {fields["sentiment"], *also.get("sentiment", [])} <= SENTIMENTS
+    assert {*as_list(fields["sentiment"]), *also.get("sentiment", [])} <= SENTIMENTS
     assert {*as_list(fields["contact_reason"]), *also.get("contact_reason", [])} <= REASONS
-    assert {fields["churn_risk"], *also.get("churn_risk", [])} <= CHURN
+    assert {*as_list(fields["churn_risk"]), *also.get("churn_risk", [])} <= CHURN
     assert fields["churn_reason"] is None or fields["churn_reason"]
     facts = [*fields["summary"]["must"], *fields["next_actions"]["must"]]
     assert all(fact and all(isinstance(word, str) and word for word in fact) for fact in facts)

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from domain.conversation import Role
 from domain.turns import Turn
-from engines.language_models.offline import context
+from engines.language_models.offline import context, speech
 from engines.language_models.offline.context import Feeling
 from engines.language_models.offline.cues import CueSet
 from engines.language_models.offline.embeddings import shared_embedder
@@ -74,11 +74,12 @@ class Analysis:
         found: list[Sentence] = []
         for turn in self.turns:
             text, folded = turn.text[:MAX_TURN_CHARS], self.folded[turn.number]
+            unmarked = not re.search(r"[.?!](?=\s|$)", folded)
             for start, end in spans(text):
+                question = "?" in folded[start : end + 1] or (unmarked and speech.asks(folded[start:end]))
                 sentence = Sentence(
-                    len(found), turn.number, turn.role, start, end, text[start:end], folded[start:end],
-                    "?" in folded[start : end + 1],
-                )  # fmt: skip
+                    len(found), turn.number, turn.role, start, end, text[start:end], folded[start:end], question
+                )
                 found.append(self._with_guessed_role(sentence))
         if len(found) > 2 * MAX_SENTENCES_PER_END:
             found = found[:MAX_SENTENCES_PER_END] + found[-MAX_SENTENCES_PER_END:]

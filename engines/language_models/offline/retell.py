@@ -8,36 +8,11 @@ import re
 
 from domain.conversation import Role
 from engines.language_models.offline.analysis import Analysis
+from engines.language_models.offline.grammar import FROM_AGENT, FROM_CUSTOMER, persons, plain, shortened, third_person
 from engines.language_models.offline.text import Sentence, words
 
 MAX_HEADING_WORDS = 14
 
-_LEAD = re.compile(
-    r"^(?:(?:hi|hello|hey|hiya|dear|yes|yeah|yep|no|ok|okay|right|so|well|um+|uh+|er+m?|oh|ah|and|but|"
-    r"also|now|basically|actually|"
-    r"honestly|sure|great|good news|perfect|thanks(?! for)|thank you(?! for)|sorry(?! for)|ho|alright|"
-    r"all right|lovely|brilliant|of course|there|look|listen|"
-    r"just|then|anyway|certainly|absolutely|no problem|good morning|good afternoon|good evening|sir|"
-    r"madam|team|again|the thing is|"
-    r"hola|buenos días|buenas tardes|hallo|guten tag|to be honest|i see|i understand|fine|great news|"
-    r"first of all|ma'am)\b[\s,.!:-]*)+",
-    re.IGNORECASE,
-)
-_FILLERS = re.compile(
-    r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
-)
-_MASKS = {
-    "email": "email address",
-    "phone": "phone number",
-    "card": "card",
-    "account": "account",
-    "national_id": "identity number",
-    "address": "address",
-    "date_of_birth": "date of birth",
-    "password": "password",
-    "ip_address": "address",
-    "id_number": "reference",
-}
 _OPENING = re.compile(
     r"^i(?:'m| am|'ve been| have been|'d like to| would like to| wanted to| want to)? (?:just "
     r")?(?:calling|writing|ringing|phoning|"
@@ -66,111 +41,15 @@ _NO_SUBJECT = re.compile(
 )
 _ASKS_IF = re.compile(r"^(?:can|could|may|should|do|would) (?=i\b|we\b)", re.IGNORECASE)
 
-_FROM_CUSTOMER = (
-    (r"\bi'm not\b", "they are not"),
-    (r"\b(?:i'm|i am|im|we're|we are)\b", "they are"),
-    (r"\b(?:i was|we were)\b", "they were"),
-    (r"\bwas i\b", "were they"),
-    (r"\bam i\b", "are they"),
-    (r"\b(?:i've|we've|ive)\b", "they have"),
-    (
-        r"\b(?:i'd|we'd) (?=been|had|ordered|paid|asked|told|already|booked|called|tried|bought|signed|"
-        r"seen|never|not been)",
-        "they had ",
-    ),
-    (r"\b(?:i'd|we'd)\b", "they would"),
-    (r"\b(?:i'll|we'll)\b", "they will"),
-    (r"\b(?:myself|ourselves)\b", "themselves"),
-    (r"\b(?:mine|ours)\b", "theirs"),
-    (r"\b(?:my|our)\b", "their"),
-    (r"\b(?:me|us)\b", "them"),
-    (r"\b(?:i|we)\b", "they"),
-    (r"\b(?:you're|you are)\b", "the company is"),
-    (r"\b(?:you've|you have)\b", "the company has"),
-    (r"\byou were\b", "the company was"),
-    (r"\byou'll\b", "the company will"),
-    (r"\byou'd\b", "the company would"),
-    (r"\byours\b", "the company's"),
-    (r"\byour\b", "the company's"),
-    (r"\byou(?: guys| lot| all| people)?\b", "the company"),
-)
-_FROM_AGENT = (
-    (r"\b(?:i've|i have)\b", "the agent has"),
-    (r"\bi'll\b", "the agent will"),
-    (r"\b(?:i'm|i am)\b", "the agent is"),
-    (r"\bi'd\b", "the agent would"),
-    (r"\bi was\b", "the agent was"),
-    (r"\bmyself\b", ""),
-    (r"\bmy\b", "the agent's"),
-    (r"\bme\b", "the agent"),
-    (r"\bi can\b", "the agent can"),
-    (r"\bi\b", "the agent"),
-    (r"\b(?:we've|we have)\b", "the company has"),
-    (r"\bwe'll\b", "the company will"),
-    (r"\b(?:we're|we are)\b", "the company is"),
-    (r"\bwe were\b", "the company was"),
-    (r"\bwe'd\b", "the company would"),
-    (r"\bour\b", "the company's"),
-    (r"\bus\b", "the company"),
-    (r"\bwe\b", "the company"),
-    (r"\b(?:you've|you have)\b", "the customer has"),
-    (r"\byou'll\b", "the customer will"),
-    (r"\b(?:you're|you are)\b", "the customer is"),
-    (r"\byou were\b", "the customer was"),
-    (r"\byou'd\b", "the customer would"),
-    (r"\byou (need|want|get|receive|pay|see|live|own|use|keep|send|owe|qualify)\b", r"the customer \1s"),
-    (r"\b(?:yours)\b", "theirs"),
-    (r"\byour\b", "their"),
-    (r"\byourself\b", "themselves"),
-    (r"\byou\b", "the customer"),
-)
-
-
-def plain(text: str) -> str:
-    """Without greeting, fillers, masks of names and end marks."""
-    text = re.sub(r"\s+", " ", text.replace("’", "'")).strip()
-    text = re.sub(r",?\s*\[name\]('s)?", "", text)
-    text = re.sub(r"\[([a-z_]+)\]", lambda m: _MASKS.get(m[1], ""), text)
-    text = _FILLERS.sub(" ", text)
-    text = _LEAD.sub("", re.sub(r"\s+", " ", text).strip(" ,-"))
-    return re.sub(r"\s+([,.;])", r"\1", text).strip(" ,.!;:-–—…\"'")
-
-
-def _persons(text: str, rules: tuple[tuple[str, str], ...]) -> str:
-    """All replacements in one pass, so that what was put in is not replaced again."""
-    pattern = re.compile("|".join(f"(?P<r{i}>{rule})" for i, (rule, _) in enumerate(rules)), re.IGNORECASE)
-
-    def put(match: re.Match[str]) -> str:
-        index = int((match.lastgroup or "r0")[1:])
-        return re.sub(rules[index][0], rules[index][1], match[0], flags=re.IGNORECASE) if match.lastgroup else match[0]
-
-    return pattern.sub(put, text)
-
-
-def shortened(text: str, limit: int) -> str:
-    """At most `limit` words, cut at a comma or a conjunction where there is one in the last half."""
-    parts = text.split()
-    if len(parts) <= limit:
-        return text
-    cut = " ".join(parts[:limit])
-    borders = [m.start() for m in re.finditer(r",\s|;|\s-\s|\s(?:and|but|so|because|which|while|although)\b", cut)]
-    late = [b for b in borders if b > len(cut) * 0.45]
-    cut = cut[: late[-1]] if late else cut
-    return re.sub(
-        r"[\s,;]+(?:and|or|but|so|to|the|a|an|of|for|with|in|on|at|that|which|their|is|because)$",
-        "",
-        cut.rstrip(" ,;-"),
-    )
-
 
 def customer_clause(text: str) -> str:
     """A customer's words with the persons turned, to stand after "The customer said that"."""
-    return _small_start(_persons(plain(text), _FROM_CUSTOMER))
+    return _small_start(third_person(persons(plain(text), FROM_CUSTOMER)))
 
 
 def agent_clause(text: str) -> str:
     """An agent's words with the persons turned."""
-    return _small_start(_persons(plain(text), _FROM_AGENT))
+    return _small_start(third_person(persons(plain(text), FROM_AGENT)))
 
 
 def _small_start(text: str) -> str:
@@ -193,7 +72,7 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
     if not words(text.lower()) or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":
-        return f"{subject} wrote: “{shortened(text, limit)}”." if first else f"Then: “{shortened(text, limit)}”."
+        return f"{subject} wrote: “{shortened(text, limit)}”." if first else f"“{shortened(text, limit)}”."
     asked = _request(text, subject, limit)
     if asked is not None:
         return asked
@@ -204,6 +83,8 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
         return _question(text, subject, limit)
     if _is_heading(sentence, analysis):
         return f"{subject} got in touch about “{shortened(text, limit)}”."
+    if _VERB.search(clause) is None and first:
+        return f"{subject} wrote: “{shortened(text, limit)}”."
     return _statement(shortened(clause, limit).rstrip("? "), subject, first=first)
 
 
@@ -222,13 +103,23 @@ def _request(text: str, subject: str, limit: int) -> str | None:
     return None
 
 
+_VERB = re.compile(
+    r"\b(?:they|it|he|she|who|that|there|this|is|are|was|were|be|been|has|have|had|do|does|did|can|could|will|"
+    r"would|should|"
+    r"may|might|must|\w+(?:n't|'s|'re|'ve|'ll|'d)|\w+ed|says?|said|got|went|came|comes?|goes|took|told|made|"
+    r"sent|paid|bought|"
+    r"broke|left|lost|kept|gave|wants?|needs?|works?|keeps?|shows?|gets?|arrives?|\w{4,}s (?:the|a|an|to|their))\b"
+)
+"""Something a verb or its subject shows by: without it the words are a heading, not a sentence."""
+
+
 def _statement(clause: str, subject: str, *, first: bool) -> str:
     if _NO_SUBJECT.match(clause):
         clause = f"they {clause}"
     if clause.startswith("they "):
         said = "said they " if first else ""
         return f"{subject} {said}{clause[5:]}."
-    return f"{subject} said that {clause}." if first else f"{clause[:1].upper()}{clause[1:]}."
+    return f"{subject} said {clause}." if first else f"{clause[:1].upper()}{clause[1:]}."
 
 
 def _straight(question: str) -> str:
@@ -274,19 +165,67 @@ def _is_heading(sentence: Sentence, analysis: Analysis) -> bool:
     return bool(blank) and sentence.end <= len(line) and "\n" not in line and len(words(line)) <= MAX_HEADING_WORDS
 
 
-_ASKS_CUSTOMER = re.compile(r"^(?:could|can|would|will) you (?:please )?|^please ", re.IGNORECASE)
+_ASKS_CUSTOMER = re.compile(
+    r"^(?:could|can|would|will) you (?:please |just |kindly )*|^(?:(?:just|then|so|now|and|but|"
+    r"also) )*please (?:do )?",
+    re.IGNORECASE,
+)
+_TELLS_CUSTOMER = re.compile(
+    r"^(?:(?:just|then|first|next|and|so|simply|now|also) )*(?P<what>(?:send|reply|email|upload|provide|fill|"
+    r"complete|sign|"
+    r"return|bring|attach|forward|call|ring|confirm|keep|check|take|post|drop|contact|share|try|print|use|"
+    r"submit|make sure|"
+    r"pay|reset|update|wait|go|enter|click|choose|scan|hand|text|write|allow|restart|unplug|press|turn|"
+    r"log)\b(?! (?:is|was|has|will)\b).*)",
+    re.IGNORECASE,
+)
+_LATER = re.compile(
+    r"\bthe customer(?:'s)?\b(?P<verb> (?:is|has|was|will|would|can|could|should|needs?|wants?|gets?|does))?"
+)
+_THEY = {"is": "are", "has": "have", "was": "were", "needs": "need", "wants": "want", "gets": "get", "does": "do"}
 
 
-def agent_statement(sentence: Sentence, analysis: Analysis, limit: int) -> str | None:
-    """A whole sentence that tells what the agent said, did or asked for."""
+def _later_mentions(clause: str) -> str:
+    """ "The agent will call the customer when the customer has …": the second time "they"."""
+    begin = clause.find("the customer") + 1
+
+    def put(match: re.Match[str]) -> str:
+        if match[0].startswith("the customer's"):
+            return "their"
+        verb = (match["verb"] or "").strip()
+        return f"they {_THEY.get(verb, verb)}" if verb else "them"
+
+    return clause[:begin] + _LATER.sub(put, clause[begin:]) if begin else clause
+
+
+_DEED = re.compile(
+    r"^(?:all |now |already )*(?:booked|done|sent|rolled back|released|changed|confirmed|scheduled|fixed|"
+    r"refunded|removed|verified|"
+    r"cancelled|corrected|reissued|upgraded|moved|added|reset|activated|ordered|approved|credited|swapped|"
+    r"replaced|posted|"
+    r"received|forwarded|escalated|reversed|unlocked|transferred)\b",
+    re.IGNORECASE,
+)
+
+
+def agent_statement(sentence: Sentence, analysis: Analysis, limit: int, *, first: bool = True) -> str | None:
+    """A whole sentence that tells what the agent said, did or asked for. first: nothing of the agent stands before."""
     text = plain(sentence.text)
-    if len(words(text.lower())) < 3 or _COURTEOUS.match(text):
+    if (len(words(text.lower())) < 3 and not _DEED.match(text)) or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":
-        return f"The agent answered: “{shortened(text, limit)}”."
-    if (asks := _ASKS_CUSTOMER.match(text)) is not None:
-        return f"The agent asked the customer to {shortened(agent_clause(text[asks.end() :]), limit)}."
+        return f"The agent answered: “{shortened(text, limit)}”." if first else f"“{shortened(text, limit)}”."
+    if (asks_not := _ASKS_NOT.match(text)) is not None:
+        return f"The agent asked the customer not to {shortened(agent_clause(text[asks_not.end() :]), limit)}."
+    asks = _ASKS_CUSTOMER.match(text)
+    told = _TELLS_CUSTOMER.match(text) if asks is None else None
+    if asks is not None or told is not None:
+        what = text[asks.end() :] if asks is not None else told["what"] if told is not None else ""
+        return f"The agent asked the customer to {_small_start(shortened(agent_clause(what), limit))}."
     clause = shortened(agent_clause(text), limit)
-    if clause.startswith(("the agent ", "the company ", "the customer ")):
+    if _DEED.match(clause):
+        clause = f"it was {clause}"
+    if clause.startswith(("the agent ", "the company ", "the customer ")) or not first:
+        clause = _later_mentions(clause)
         return f"{clause[:1].upper()}{clause[1:]}."
-    return f"The agent said that {clause}."
+    return f"The agent said {clause}."

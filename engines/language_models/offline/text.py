@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from domain.conversation import Role
+from engines.language_models.offline import speech
 
 MAX_TURN_CHARS = 20_000
 """Of a longer turn only the beginning is read: nobody explains a problem on page ten."""
@@ -18,6 +19,7 @@ _ABBREVIATION = re.compile(
 )
 _ORDINAL = re.compile(r"\b\d{1,2}\.(?= [a-zäöü])")
 _STOP = re.compile(r"[.!?…。！？]+[\"')\]]*(?=\s|$)|\n+|(?<=\w)\s*[;]\s+|\s+-{1,2}\s+")
+_MARK = re.compile(r"[.?!;](?=\s|$)")
 _PIVOT = re.compile(
     r"\s(?=(?:and (?:i|it|they|then|now|you|he|she|we|this|that|there|my)|but|so (?:i|now|we|you)|"
     r"because|then (?:i|they)|"
@@ -67,7 +69,7 @@ class Sentence:
 
 
 def spans(text: str) -> list[tuple[int, int]]:
-    """Sentence borders of a text, without surrounding space. Speech without punctuation is cut at conjunctions."""
+    """Sentence borders of a text, without surrounding space. Speech without marks is cut where clauses begin."""
     folded = fold(text)
     cuts: list[tuple[int, int]] = []
     begin = 0
@@ -81,11 +83,14 @@ def spans(text: str) -> list[tuple[int, int]]:
         cuts.append((begin, stop.end()))
         begin = stop.end()
     cuts.append((begin, len(text)))
-    return [piece for cut in cuts for piece in _shorter(folded, *cut)]
+    marked = _MARK.search(folded) is not None
+    return [piece for cut in cuts for piece in _shorter(folded, *cut, marked=marked)]
 
 
-def _shorter(folded: str, start: int, end: int) -> list[tuple[int, int]]:
-    """A run-on sentence in pieces, each at least MIN_PIECE_WORDS long."""
+def _shorter(folded: str, start: int, end: int, *, marked: bool) -> list[tuple[int, int]]:
+    """A run-on sentence in pieces. marked: the text has marks, so that only very long ones are cut."""
+    if not marked and speech.is_unmarked(folded[start:end]):
+        return _worded(folded, speech.pieces(folded, start, end))
     pieces: list[tuple[int, int]] = []
     if len(words(folded[start:end])) > LONG_SENTENCE_WORDS:
         begin = start
@@ -98,6 +103,10 @@ def _shorter(folded: str, start: int, end: int) -> list[tuple[int, int]]:
                 begin = pivot.start()
         start = begin
     pieces.append((start, end))
+    return _worded(folded, pieces)
+
+
+def _worded(folded: str, pieces: list[tuple[int, int]]) -> list[tuple[int, int]]:
     trimmed = [_trim(folded, *piece) for piece in pieces]
     return [(a, b) for a, b in trimmed if words(folded[a:b]) or has_symbol(folded[a:b])]
 

@@ -1,41 +1,25 @@
-"""Summary: who got in touch about what, what the agent did or said, how it ended; retold sentence by sentence."""
+"""Summary: who got in touch about what, what the agent did or said, how it ended; retold clause by clause."""
 
-import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 
 from domain.conversation import Role
 from domain.fields import CustomField
 from engines.language_models.offline.analysis import Analysis
+from engines.language_models.offline.digest import Unit, choose, part_of, units_of
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
-from engines.language_models.offline.mood import CLEAR, Mood, mood_of
+from engines.language_models.offline.mood import Mood, mood_of
 from engines.language_models.offline.need import needs_of
 from engines.language_models.offline.retell import agent_statement, customer_statement
 from engines.language_models.offline.solvers.churn import risk_of
-from engines.language_models.offline.text import Sentence, words
+from engines.language_models.offline.text import Sentence
 
-MAX_WORDS = 78
-MAX_SENTENCE_WORDS = 25
-CUSTOMER_SENTENCES = 4
-AGENT_SENTENCES = 4
-LEAST_TELLING = 0.9
-"""Weight below which an agent's sentence is no news."""
-SAME = 0.7
-"""Share of common words from which on two sentences say the same."""
-MIN_TOPIC_WORDS = 2
-MIN_FILLING_WORDS = 5
-
-_FACT = re.compile(
-    r"\d|\b(?:monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|today|tonight|week|"
-    r"month|january|february|march|april|may|june|july|august|september|october|november|december|"
-    r"pounds|euros|dollars|percent)\b|[£$€%]"
-)
-_EXPLAINS = re.compile(
-    r"\b(?:because|due to|looks like|it seems|i can see|shows|the reason|caused by|turns out|means|"
-    r"instead|so your|which is why|was (?:returned|delivered|sent|charged|cancelled|booked|delayed|"
-    r"lost)|outage|fault|error)\b"
-)
+MAX_WORDS = 79
+MAX_SENTENCE_WORDS = 30
+STRONG = 2.0
+"""Strength of a feeling from which on it is told how the customer ended."""
+MAX_QUOTES = 8
 
 
 @dataclass(frozen=True)
@@ -47,116 +31,77 @@ class _Line:
 def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
+    units = units_of(analysis)
     ending = _ending(mood_of(analysis))
-    lines = _within(analysis, _chosen(analysis), ending)
+    room = MAX_WORDS - (len(ending.text.split()) if ending else 0)
+    chosen = choose(units, _first(analysis, units), room, lambda some: _length(_told(analysis, some)))
+    lines = _told(analysis, chosen) + ([ending] if ending and chosen else [])
     if not lines:
         return unknown("Nothing of substance is said.")
     text = " ".join(line.text for line in lines)
-    evidence = quotes(analysis, [Ground.of(line.sentence) for line in lines], question.evidence_role, limit=8)
+    evidence = quotes(analysis, [Ground.of(line.sentence) for line in lines], question.evidence_role, limit=MAX_QUOTES)
     return known(text[: field.max_length], "Retold from the quoted sentences.", evidence)
 
 
-def _chosen(analysis: Analysis) -> list[Sentence]:
-    """The most telling sentences: the need, its topic, then by turns what the agent and the customer said."""
-    mood = mood_of(analysis)
-    ironic = {f.sentence.index for f in mood.feelings if f.sarcastic}
-    substance = [
-        s for s in analysis.customer if not analysis.is_small_talk(s) and s.index not in ironic and not _is_masked(s)
-    ]
-    asked = [s for s in needs_of(analysis) if s in substance][:CUSTOMER_SENTENCES]
-    topic = [s for s in substance if s.word_count >= MIN_TOPIC_WORDS][:1]
-    scored = [(weight, s) for s in analysis.agent if (weight := _weight(analysis, s)) > LEAST_TELLING]
-    done = [s for _, s in sorted(scored, key=lambda hit: (-hit[0], -hit[1].index))[:AGENT_SENTENCES]]
-    decisive = [p.sentence for p in (*risk_of(analysis).places[:1], mood.unresolved) if p is not None]
-    ranked = [
-        *asked[:1],
-        *topic,
-        *done[:1],
-        *asked[1:2],
-        *done[1:2],
-        *decisive,
-        *chain(*zip(asked[2:], done[2:], strict=False)),
-    ]
-    ranked += [
-        *asked[2:],
-        *done[2:],
-        *(s for s in substance[: CUSTOMER_SENTENCES * 2] if s.word_count >= MIN_FILLING_WORDS),
-    ]
-    kept: list[Sentence] = []
-    for sentence in ranked:
-        if sentence.index not in ironic and all(_overlap(sentence, other) < SAME for other in kept):
-            kept.append(sentence)
-    return kept
+def _first(analysis: Analysis, units: Sequence[Unit]) -> list[Unit]:
+    """What no summary may lack: the need, the weightiest word of the agent, a threat to leave."""
+    needs = [s.index for s in needs_of(analysis)[:1]]
+    said = [u for u in units if u.sentence.role is Role.CUSTOMER]
+    asked = [u for u in said if u.sentence.index in needs][:2] or said[:1]
+    answers = [u for u in units if u.sentence.role is not Role.CUSTOMER]
+    answer = max(answers, key=lambda u: (u.weight, u.sentence.index), default=None)
+    threats = {p.sentence.index for p in risk_of(analysis).places[:1]} if risk_of(analysis).level == "high" else set()
+    threat = [u for u in said if u.sentence.index in threats][:1]
+    opening = [u for u in said if u.sentence.turn == said[0].sentence.turn and u not in asked][:1]
+    return [*asked[:1], *([answer] if answer else []), *opening, *threat, *asked[1:]]
 
 
-def _is_masked(sentence: Sentence) -> bool:
-    """Whether what the sentence says was personal data, so that its masks are all there is to retell."""
-    masks = re.findall(r"\[[a-z_]+\]", sentence.folded)
-    return bool(masks) and (len(masks) > 1 or len(words(re.sub(r"\[[a-z_]+\]", " ", sentence.folded))) < 5)
+def _length(lines: Sequence[_Line]) -> int:
+    return sum(len(line.text.split()) for line in lines)
 
 
-def _overlap(one: Sentence, other: Sentence) -> float:
-    mine, theirs = _telling(one), _telling(other)
-    return len(mine & theirs) / min(len(mine), len(theirs)) if mine and theirs else 0.0
-
-
-def _telling(sentence: Sentence) -> set[str]:
-    return {w[:6] for w in words(sentence.folded) if len(w) > 3}
-
-
-def _within(analysis: Analysis, chosen: list[Sentence], ending: _Line | None) -> list[_Line]:
-    """As many of the sentences as fit, by their weight, told in the order they were said."""
-    told: list[_Line] = []
-    kept: list[Sentence] = []
-    for sentence in chosen:
-        lines = _told(analysis, [*kept, sentence]) + ([ending] if ending else [])
-        if sum(len(line.text.split()) for line in lines) <= MAX_WORDS or not told:
-            kept.append(sentence)
-            told = lines
-    return told if kept else []
-
-
-def _told(analysis: Analysis, chosen: list[Sentence]) -> list[_Line]:
-    """The sentences retold, in the order they were said; the first of the customer's opens."""
+def _told(analysis: Analysis, units: Sequence[Unit]) -> list[_Line]:
+    """The units retold in the order they were said; what was one sentence is one again."""
     lines: list[_Line] = []
-    for sentence in sorted(chosen, key=lambda s: s.index):
+    speaker: Role | None = None
+    for sentence in _joined(analysis, units):
+        again = speaker is sentence.role
         if sentence.role is Role.CUSTOMER:
-            again = bool(lines) and lines[-1].sentence.role is Role.CUSTOMER
             text = customer_statement(sentence, analysis, first=not again, limit=MAX_SENTENCE_WORDS)
         else:
-            text = agent_statement(sentence, analysis, MAX_SENTENCE_WORDS)
+            text = agent_statement(sentence, analysis, MAX_SENTENCE_WORDS, first=not again)
         if text is not None:
             lines.append(_Line(text, sentence))
+            speaker = sentence.role
     return lines
 
 
-def _weight(analysis: Analysis, sentence: Sentence) -> float:
-    assert analysis.lexicon is not None
-    lexicon, text = analysis.lexicon, sentence.folded
-    if analysis.is_small_talk(sentence) or sentence.question or sentence.word_count < 4:
-        return 0.0
-    if lexicon.promises.momentary.search(text) or lexicon.promises.courtesy.search(text):
-        return 0.0
-    score = 0.4
-    score += 1.6 if lexicon.outcome.agent_done.search(text) else 0
-    score += 1.2 if lexicon.outcome.agent_refused.search(text) else 0
-    score += 0.9 if lexicon.promises.agent.search(text) or lexicon.promises.expected.search(text) else 0
-    score += 0.8 if _EXPLAINS.search(text) else 0
-    score += 0.5 if _FACT.search(text) else 0
-    position = sentence.index / max(len(analysis.sentences) - 1, 1)
-    return score + 0.4 * position + min(sentence.word_count, 20) / 60
+def _joined(analysis: Analysis, units: Sequence[Unit]) -> list[Sentence]:
+    """Neighbouring clauses of one sentence put together."""
+    found: list[Sentence] = []
+    for unit in sorted(units, key=lambda u: (u.sentence.index, u.sentence.start)):
+        part, last = unit.sentence, found[-1] if found else None
+        if last is not None and last.index == part.index:
+            whole = analysis.sentences[part.index]
+            between = whole.folded[last.end - whole.start : part.start - whole.start]
+            if not any(c.isalnum() for c in between):
+                found[-1] = part_of(whole, last.start - whole.start, part.end - whole.start)
+                continue
+        found.append(part)
+    return found
 
 
 def _ending(mood: Mood) -> _Line | None:
     """How it ended for the customer, in fixed words that the ground decides."""
+    last = mood.last if mood.last in mood.ending else None
     if mood.resolved is not None and not (
-        mood.last and mood.last.strength < -CLEAR and mood.last.sentence.index > mood.resolved.sentence.index
+        last and last.strength < 0 and last.sentence.index > mood.resolved.sentence.index
     ):
-        return _Line("In the end the customer confirmed that the matter was solved.", mood.resolved.sentence)
-    if mood.last is None or mood.last not in mood.ending:
-        if mood.unresolved is not None:
-            return _Line("The matter was left open.", mood.unresolved.sentence)
-        return None
-    if mood.last.strength < 0:
-        return _Line("The customer ended dissatisfied.", mood.last.sentence)
-    return _Line("The customer ended satisfied.", mood.last.sentence)
+        return _Line("The customer confirmed that it was solved.", mood.resolved.sentence)
+    if last is not None and last.strength < 0:
+        return _Line("The customer ended dissatisfied.", last.sentence)
+    if mood.unresolved is not None:
+        return _Line("The matter was left open.", mood.unresolved.sentence)
+    if last is not None and last.strength >= STRONG:
+        return _Line("The customer ended satisfied.", last.sentence)
+    return None
