@@ -7,7 +7,7 @@ from infra.secrets import resolve_key
 from infra.settings import Settings
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
-from infra.wiring import Storage, open_storage
+from infra.wiring import Storage, build_events, build_readers, open_storage
 from services.accept_conversation import AcceptConversation
 from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
@@ -20,9 +20,12 @@ from services.idempotency import Idempotency
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
+from services.read_events import ReadEvents
+from services.readers import Readers
 from services.readiness import Probe, Readiness
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sources import Sources
 from services.uploads import Uploads, UploadTokens
 
 
@@ -38,10 +41,13 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         yield build_api_services(settings, storage, orchestrator)
 
 
-def build_api_services(settings: Settings, storage: Storage, orchestrator: Orchestrator) -> ApiServices:
-    """The use cases on storage that is open."""
+def build_api_services(
+    settings: Settings, storage: Storage, orchestrator: Orchestrator, readers: Readers | None = None
+) -> ApiServices:
+    """The use cases on storage that is open. `readers` in the place of those of `engines.formats`."""
     database, content = storage.database, storage.content
     accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts)
+    readers = readers or build_readers()
     tokens = UploadTokens(resolve_key(settings.master_key))
     return ApiServices(
         authenticate=Authenticate(database),
@@ -54,6 +60,8 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
         search=SearchConversations(database, storage.search),
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),
+        sources=Sources(database, readers, ReadEvents(readers)),
+        events=build_events(database, content, accept, readers),
         provision=Provision(database),
         idempotency=Idempotency(database),
         backlog=BacklogLimit(StoredBacklogAge(database)),

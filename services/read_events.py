@@ -14,7 +14,7 @@ from engines.protocols import FormatReader
 from services.readers import Readers
 from storage.protocols import Source
 
-MAX_ITEMS = 1_000
+MAX_ITEMS = 500
 """Items of one event; more is an import."""
 
 CONCURRENT = 4

@@ -116,6 +116,24 @@ class ReceiveEvents:
         await self._content.delete(tenant_id, event.content_key)
         return await self._repeated(tenant_id, kept, source)
 
+    async def source(self, tenant_id: str, slug_or_id: str) -> Source:
+        """Raises NotFound."""
+        async with self._database.tenant_tx(tenant_id) as tx:
+            return await tx.catalog.find_source(slug_or_id)
+
+    async def body(self, tenant_id: str, dead_letter_id: str, *, actor: str, origin: str | None) -> bytes:
+        """What was sent, of a dead-lettered event. The look is on the audit trail before anything is opened.
+
+        Raises NotFound, ContentMissing, ContentDamaged.
+        """
+        async with self._database.tenant_tx(tenant_id) as tx:
+            letter = await tx.dead_letters.get(dead_letter_id)
+            if letter.event_id is None:
+                raise NotFound("this dead letter is about a conversation: there is no raw body")
+            event = await tx.events.get(letter.event_id)
+            await tx.audit.record(actor=actor, action="event.body.read", subject=event.id, origin=origin)
+        return await self._content.get(tenant_id, event.content_key)
+
     async def get(self, tenant_id: str, slug_or_id: str, event_id: str) -> EventReceipt:
         """Raises NotFound."""
         async with self._database.tenant_tx(tenant_id) as tx:

@@ -21,6 +21,7 @@ from infra.engine_pool import EnginePool
 from infra.settings import Settings
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
+from services.accept_conversation import AcceptConversation
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -83,7 +84,11 @@ class WorkerWiring:
 
     def _reconcile(self) -> Activity:
         orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
-        return ReconcileActivity(Reconciler(self._storage.database, orchestrator)).reconcile
+        database, content = self._storage.database, self._storage.content
+        hosts = self._settings.audio_url_hosts
+        accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=hosts)
+        events = wiring.build_events(database, content, accept, wiring.build_readers())
+        return ReconcileActivity(Reconciler(database, orchestrator, events=events)).reconcile
 
 
 @asynccontextmanager
