@@ -273,7 +273,7 @@ class ReceiveEvents:
         now = self._clock()
         return await tx.dead_letters.put(
             DeadLetter(
-                id=derived_id("dead-letter", event.id, str(event.attempts)),
+                id=new_id(),
                 conversation_id=None,
                 revision=None,
                 entry=None,

@@ -49,7 +49,7 @@ values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 on conflict (tenant_id, event_id) where redriven_at is null and event_id is not null do update
   set error_type = excluded.error_type,
       detail = excluded.detail,
-      attempts = greatest(d.attempts, excluded.attempts),
+      attempts = d.attempts + excluded.attempts,
       last_at = greatest(d.last_at, excluded.last_at)
 returning d.id
 """

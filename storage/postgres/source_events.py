@@ -42,7 +42,7 @@ where tenant_id = $1
 _CLAIM = f"""
 update source_event
 set state = 'accepted',
-    attempts = attempts + 1,
+    attempts = case when state = 'dead_lettered' then 1 else attempts + 1 end,
     claimed_until = now() + make_interval(secs => $3)
 where tenant_id = $1
   and id = $2
