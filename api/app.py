@@ -7,7 +7,7 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, uploads
+from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, sources, uploads
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -15,6 +15,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading.router,
     uploads.router,
     search.router,
+    sources.router,
     dead_letters.router,
     catalogue.router,
     platform.router,

@@ -15,6 +15,7 @@ from api.schemas.conversations import AcceptedOut, ConversationOut, Conversation
 from api.schemas.dead_letters import DeadLetterOut, RedrivenOut
 from api.schemas.explain import ExplanationOut
 from api.schemas.search import SearchOut
+from api.schemas.sources import SourceListOut, SourceOut, SourceRedrivenOut, TriedOut
 from api.schemas.uploads import UploadOpenOut
 from api.schemas.values import FieldsOut
 from api.schemas.words import WordsOut
@@ -104,12 +105,39 @@ class ParleyClient:
     def search(self, body: Mapping[str, Any]) -> SearchOut:
         return self._call(SearchOut, "POST", "/v1/search", json=body)
 
-    def dead_letters(self, *, all_of_them: bool = False) -> Iterator[DeadLetterOut]:
-        where = {"all": str(all_of_them).lower()}
+    def dead_letters(self, *, all_of_them: bool = False, source: str | None = None) -> Iterator[DeadLetterOut]:
+        where = {"all": str(all_of_them).lower(), **({"source": source} if source else {})}
         yield from self._pages(ListOut[DeadLetterOut], "/v1/dead-letters", where)
 
     def redrive(self, dead_letter_id: str) -> RedrivenOut:
         return self._call(RedrivenOut, "POST", f"/v1/dead-letters/{dead_letter_id}/redrive")
+
+    def redrive_source(self, source: str) -> SourceRedrivenOut:
+        return self._call(SourceRedrivenOut, "POST", f"/v1/sources/{source}/redrive")
+
+    def dead_letter_body(self, dead_letter_id: str) -> bytes:
+        with _told(self.url):
+            response = self._http.get(f"/v1/dead-letters/{dead_letter_id}/body")
+        _require_success(response)
+        return response.content
+
+    # -- sources
+
+    def sources(self) -> list[SourceOut]:
+        return self._call(SourceListOut, "GET", "/v1/sources").items
+
+    def source(self, name: str) -> SourceOut:
+        return self._call(SourceOut, "GET", f"/v1/sources/{name}")
+
+    def create_source(self, body: Mapping[str, Any]) -> SourceOut:
+        return self._call(SourceOut, "POST", "/v1/sources", json=body)
+
+    def change_source(self, name: str, change: Mapping[str, Any]) -> SourceOut:
+        return self._call(SourceOut, "PATCH", f"/v1/sources/{name}", json=change)
+
+    def test_source(self, name: str, raw: bytes, media_type: str) -> TriedOut:
+        headers = {"Content-Type": media_type}
+        return self._call(TriedOut, "POST", f"/v1/sources/{name}/test", content=raw, headers=headers)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """The decoded JSON of any other call."""

@@ -1,6 +1,7 @@
 """The commands that speak to the service over its API."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -201,50 +202,95 @@ def rerun(
 @dead_letters.command("list")
 def list_dead_letters(
     all_: Annotated[bool, typer.Option("--all", help="Also those that were entered again.")] = False,
+    source: Annotated[str | None, typer.Option("--source", help="Only events of this source.")] = None,
     tenant: TenantOption = None,
     json_: Json = False,
 ) -> None:
-    """What was given up, newest first.
+    """What was given up, newest first: runs of conversations, and events that could not be read.
 
     Examples:
 
         parley dead-letters list
 
+        parley dead-letters list --source zendesk
+
         parley dead-letters list --all --json | jq .error_type
     """
     with client_of(tenant) as client:
-        found = list(client.dead_letters(all_of_them=all_))
+        found = list(client.dead_letters(all_of_them=all_, source=source))
     if json_:
         output.as_json(found)
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for column in ("dead letter", "stage", "why", "tries", "last", "conversation"):
+    for column in ("dead letter", "stage", "why", "tries", "last", "about"):
         table.add_column(column, overflow="fold")
     for letter in found:
         why = Text(letter.error_type + (f": {letter.detail}" if letter.detail else ""))
         last = f"{letter.last_at:%Y-%m-%d %H:%M}"
-        table.add_row(letter.id, letter.stage.value, why, str(letter.attempts), last, letter.conversation_id)
+        about = letter.conversation_id or f"event of {letter.source}"
+        table.add_row(letter.id, letter.stage.value, why, str(letter.attempts), last, about)
     output.out.print(table if found else Text("nothing was given up", "green"))
 
 
 @dead_letters.command()
 def redrive(
-    dead_letter: Annotated[str, typer.Argument(help="The dead letter's id.", show_default=False)],
+    dead_letter: Annotated[str | None, typer.Argument(help="The dead letter's id.", show_default=False)] = None,
+    source: Annotated[str | None, typer.Option("--source", help="All open ones about events of this source.")] = None,
     tenant: TenantOption = None,
     json_: Json = False,
 ) -> None:
-    """Enter the conversation again at the stage that failed.
+    """Enter the conversation again at the stage that failed; read an event again, as its source is configured now.
 
     Examples:
 
         parley dead-letters redrive 5c1e…
+
+        parley dead-letters redrive --source zendesk
     """
+    if (dead_letter is None) == (source is None):
+        output.fail(InvalidInput("give a dead letter's id, or --source"))
     with client_of(tenant) as client:
-        entered = client.redrive(dead_letter)
+        if source is not None:
+            _redrive_source(client, source, json_=json_)
+            return
+        entered = client.redrive(str(dead_letter))
     if json_:
         output.as_json(entered)
+    elif entered.event is not None:
+        output.out.print(output.event(entered.event))
     else:
         output.out.print(f"entry {entered.entry} begins at {entered.enter_at.value}", highlight=False)
+
+
+def _redrive_source(client: ParleyClient, source: str, *, json_: bool) -> None:
+    """Call by call, until none is left that was not tried."""
+    received = failed = 0
+    while True:
+        done = client.redrive_source(source)
+        received, failed = received + done.received, failed + done.failed
+        if done.remaining == 0 or done.received == 0:
+            break
+    if json_:
+        output.as_json(done.model_copy(update={"received": received, "failed": failed}))
+    else:
+        output.out.print(f"{received} received, {failed} failed again, {done.remaining} not tried", highlight=False)
+
+
+@dead_letters.command()
+def body(
+    dead_letter: Annotated[str, typer.Argument(help="The dead letter's id.", show_default=False)],
+    tenant: TenantOption = None,
+) -> None:
+    """Write the raw body of an event that could not be read to standard output. Every look is on the audit trail.
+
+    Examples:
+
+        parley dead-letters body 5c1e… > event.json
+
+        parley source test event.json --source zendesk
+    """
+    with client_of(tenant) as client:
+        sys.stdout.buffer.write(client.dead_letter_body(dead_letter))
 
 
 def register(app: typer.Typer) -> None:

@@ -14,6 +14,7 @@ from rich.text import Text
 from api.schemas.conversations import ConversationOut
 from api.schemas.explain import ExplanationOut
 from api.schemas.search import HitOut
+from api.schemas.sources import EventOut
 from api.schemas.values import ValueOut
 from api.schemas.words import TurnOut, WordsOut
 from domain.conversation import Role
@@ -135,6 +136,17 @@ def explanation(found: ExplanationOut) -> RenderableType:
     if found.remedy:
         parts.append(Text(found.remedy, "dim"))
     return Group(*parts, Padding(table, (1, 0, 0, 2)))
+
+
+def event(found: EventOut) -> RenderableType:
+    """What became of an event, and what is wrong with it."""
+    style = {"received": "green", "dead_lettered": "red"}.get(found.state.value, "yellow")
+    lines = [Text.assemble((found.state.value, style), f"  event {found.id}")]
+    for item in found.items:
+        if item.conversation_id is not None:
+            lines.append(Text(f"  item {item.position}: {item.outcome} {item.conversation_id}"))
+        lines += [Text(f"  item {item.position}: {e.field}: {e.reason}", "red") for e in item.errors]
+    return Group(*lines)
 
 
 def hit(found: HitOut) -> RenderableType:

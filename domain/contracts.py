@@ -82,12 +82,13 @@ class ReconcileRequest(Frozen):
 
 class ReconcileResult(Frozen):
     """started: pending entries; restarted: runs Temporal had lost; dead_lettered: runs that ended without a
-    conclusion; deferred: entries that could not be looked at this time."""
+    conclusion; deferred: entries that could not be looked at this time; events: raw events read to their end."""
 
     started: int = 0
     restarted: int = 0
     dead_lettered: int = 0
     deferred: int = 0
+    events: int = 0
 
 
 class IngestResult(Frozen):

@@ -115,7 +115,10 @@ class Note(Frozen):
 
 
 class Conversation(Frozen):
-    """The row as everything else sees it: no body, no original text."""
+    """The row as everything else sees it: no body, no original text.
+
+    merged_into: the conversation this one turned out to be a part of; it stays readable and is written no more.
+    """
 
     tenant_id: TenantIdStr
     id: IdStr
@@ -144,6 +147,7 @@ class Conversation(Frozen):
     notes: tuple[Note, ...] = ()
     stages: tuple[StageState, ...] = ()
     closed: bool = True
+    merged_into: IdStr | None = None
     content_key: str | None = None
     content_hash: str | None = None
     created_at: AwareDatetime

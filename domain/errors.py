@@ -99,6 +99,25 @@ class Conflict(ParleyError):
     title = "Conflict with the current state"
 
 
+class ChangedMeanwhile(Conflict):
+    """What a change was based on is not there any more: read it again, and change that."""
+
+    code = "changed_meanwhile"
+    title = "It changed at the same moment"
+    retryable = True
+
+
+class MergedAway(Conflict):
+    """The conversation turned out to be a part of another one, which goes on in its place."""
+
+    code = "merged_away"
+    title = "The conversation was merged into another one"
+
+    def __init__(self, into: str) -> None:
+        super().__init__(f"the conversation was merged into {into}")
+        self.into = into
+
+
 class IdempotencyMismatch(InvalidInput):
     """The same Idempotency-Key came with another body."""
 

@@ -12,7 +12,7 @@ from infra.telemetry.observer import ProcessObserver
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.queues import TemporalQueues, task_queues
-from infra.wiring import Storage, open_storage
+from infra.wiring import Storage, build_events, build_readers, open_storage
 from services.accept_conversation import AcceptConversation
 from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
@@ -27,9 +27,12 @@ from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator, QueueInspector
 from services.provision import Provision
 from services.read_conversation import ReadConversation
+from services.read_events import ReadEvents
+from services.readers import Readers
 from services.readiness import Probe, Readiness
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sources import Sources
 from services.uploads import Uploads, UploadTokens
 
 if TYPE_CHECKING:
@@ -53,13 +56,19 @@ async def open_api_services(
 
 
 def build_api_services(
-    settings: Settings, storage: Storage, orchestrator: Orchestrator, queues: QueueInspector, observer: Observer
+    settings: Settings,
+    storage: Storage,
+    orchestrator: Orchestrator,
+    queues: QueueInspector,
+    observer: Observer,
+    readers: Readers | None = None,
 ) -> ApiServices:
-    """The use cases on storage that is open."""
+    """The use cases on storage that is open. `readers` in the place of those of `engines.formats`."""
     database, content = storage.database, storage.content
     accept = AcceptConversation(
         database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts, observer=observer
     )
+    readers = readers or build_readers()
     tokens = UploadTokens(resolve_key(settings.master_key))
     return ApiServices(
         authenticate=Authenticate(database),
@@ -72,6 +81,8 @@ def build_api_services(
         search=SearchConversations(database, storage.search),
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),
+        sources=Sources(database, readers, ReadEvents(readers)),
+        events=build_events(database, content, accept, readers),
         provision=Provision(database),
         idempotency=Idempotency(database),
         backlog=BacklogLimit(StoredBacklogAge(database)),

@@ -11,15 +11,21 @@ from typing import TYPE_CHECKING
 
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
+from infra.readers import FormatReaders
 from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
 from infra.telemetry.pools import pools_shown
+from services.accept_conversation import AcceptConversation
 from services.pull_audio import AudioPuller
+from services.read_events import ReadEvents
+from services.readers import Readers
+from services.receive import ReceiveArrivals
+from services.receive_events import ReceiveEvents
 from storage.content import open_content_store
 from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.tenant_keys import PostgresDataKeys
-from storage.protocols import ContentStore
+from storage.protocols import ContentStore, Database
 from storage.search.port import SearchIndex
 
 if TYPE_CHECKING:
@@ -103,3 +109,15 @@ def build_language_identifier() -> LanguageIdentifier:
 
 def build_audio_puller(settings: Settings, content: ContentStore) -> AudioPuller:
     return AudioPuller(content, allowed_hosts=settings.audio_url_hosts, max_bytes=settings.max_upload_bytes)
+
+
+def build_readers() -> Readers:
+    """The readers of the forms that sources send."""
+    return FormatReaders()
+
+
+def build_events(
+    database: Database, content: ContentStore, accept: AcceptConversation, readers: Readers
+) -> ReceiveEvents:
+    """What receives raw events: in the API when they come, in a worker when the API died over them."""
+    return ReceiveEvents(database, content, ReadEvents(readers), ReceiveArrivals(database, accept))

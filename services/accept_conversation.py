@@ -3,24 +3,24 @@
 The row is the acceptance. A start that Temporal does not take now is made later by the reconciler.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
-from pydantic import ValidationError
-
-from domain.canonical import canonical_turns_hash, with_more_messages
 from domain.clock import Clock, utc_now
-from domain.conversation import Channel, Conversation, Lane, Note, Stage
-from domain.errors import FieldProblem, InvalidInput, NotFound, Unavailable, UnsupportedMedia
-from domain.ids import derived_id, new_id
+from domain.conversation import Conversation, Lane
+from domain.errors import InvalidInput, MergedAway, NotFound, Unavailable, UnsupportedMedia
+from domain.ids import new_id
 from domain.intake import ConversationIn, MessagesIn
-from domain.times import Stamp, StampContext, read_stamp
+from domain.times import StampContext
 from services import content_keys
+from services.join_threads import JoinThreads, Part
+from services.new_conversation import conversation_id, new_conversation, require_channel
 from services.observation import Observer, Unobserved
 from services.ports import Orchestrator
 from services.pull_audio import check_address
+from services.settle import settle
 from storage.protocols import (
+    Accepted,
     AcceptOutcome,
     ContentStore,
     Database,
@@ -62,69 +62,77 @@ class AcceptConversation:
         self._audio_url_hosts = frozenset(audio_url_hosts)
         self._clock = clock
         self._observer: Observer = observer or Unobserved()
+        self._threads = JoinThreads(database, content, clock)
 
     async def accept(self, tenant_id: str, intake: ConversationIn, *, lane: Lane = Lane.LIVE) -> Acceptance:
-        """Raises InvalidInput and its kin (nothing is left behind), Unavailable when storage is away."""
-        for item in intake.audio or ():
-            if item.url is not None:
-                check_address(item.url, self._audio_url_hosts)
-        conversation_id = _conversation_id(tenant_id, intake)
-        with self._observer.accepting(tenant_id, conversation_id, intake.channel, lane) as observed:
+        """All there is of a conversation. Raises InvalidInput and its kin (nothing is left behind), Unavailable when
+        storage is away."""
+        self.check_addresses(intake)
+        identity = conversation_id(tenant_id, intake)
+        with self._observer.accepting(tenant_id, identity, intake.channel, lane) as observed:
             acceptance = await self._accept(tenant_id, intake, lane)
             observed.ended(acceptance.outcome, acceptance.conversation.revision)
         return acceptance
 
     async def _accept(self, tenant_id: str, intake: ConversationIn, lane: Lane) -> Acceptance:
-        key = content_keys.accepted(tenant_id, _conversation_id(tenant_id, intake), new_id())
+        key = content_keys.accepted(tenant_id, conversation_id(tenant_id, intake), new_id())
         await self._content.put(tenant_id, key, intake.model_dump_json(exclude_none=True).encode())
         try:
-            acceptance = await self._write(tenant_id, intake, key, lane)
+            accepted = await self._write(tenant_id, intake, key, lane)
+        except MergedAway as merged:
+            await self._content.delete(tenant_id, key)
+            part = Part(intake, conversation_id=merged.into)
+            return await self._start(await self._threads.join(tenant_id, part, lane))
         except Exception:
             await self._content.delete(tenant_id, key)
             raise
-        if acceptance.entry is None:
+        if accepted.outcome is AcceptOutcome.UNCHANGED:
             await self._content.delete(tenant_id, key)
-            return acceptance
-        return await self._start(acceptance, acceptance.entry)
+        return await self._start(accepted)
+
+    def check_addresses(self, intake: ConversationIn) -> None:
+        """Raises InvalidInput when audio would be pulled from where it may not be."""
+        for item in intake.audio or ():
+            if item.url is not None:
+                check_address(item.url, self._audio_url_hosts)
 
     async def add_messages(self, tenant_id: str, conversation_id: str, added: MessagesIn) -> Acceptance:
-        """The thread with the messages added, accepted as its next revision. Raises NotFound, InvalidInput."""
+        """The thread with the messages added, accepted as its next revision. Raises NotFound, InvalidInput,
+        ChangedMeanwhile."""
         async with self._database.tenant_tx(tenant_id) as tx:
             conversation = await tx.conversations.get(conversation_id)
-        if conversation.channel is Channel.CALL or conversation.content_key is None:
-            raise InvalidInput.of("messages", "a call has no messages to add to")
-        body = await self._content.get(tenant_id, conversation.content_key)
-        whole = ConversationIn.model_validate_json(body)
-        try:
-            merged = with_more_messages(whole, added.messages, added.participants, added.closed)
-        except ValidationError as error:
-            raise InvalidInput(
-                "the messages do not fit the thread",
-                tuple(FieldProblem(".".join(map(str, e["loc"])) or "messages", e["msg"]) for e in error.errors()),
-            ) from None
-        return await self.accept(tenant_id, merged)
+        # Whole only once it is joined: its authors may be participants that are known already.
+        intake = ConversationIn.model_construct(
+            external_id=conversation.external_id,
+            channel=conversation.channel,
+            source=conversation.source,
+            messages=added.messages,
+            participants=added.participants,
+            closed=added.closed,
+        )
+        return await self.join(tenant_id, Part(intake, conversation_id=conversation_id, replaces_people=True))
 
-    async def _write(self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane) -> Acceptance:
+    async def join(self, tenant_id: str, part: Part, *, lane: Lane = Lane.LIVE) -> Acceptance:
+        """A part of a thread joins what is known of it, however many come at once and in whatever order.
+
+        Raises InvalidInput, NotFound, Conflict (another channel), ChangedMeanwhile, Unavailable.
+        """
+        accepted = await self._threads.join(tenant_id, part, lane)
+        conversation = accepted.conversation
+        with self._observer.accepting(tenant_id, conversation.id, conversation.channel, lane) as observed:
+            acceptance = await self._start(accepted)
+            observed.ended(acceptance.outcome, conversation.revision)
+        return acceptance
+
+    async def _write(self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane) -> Accepted:
         async with self._database.tenant_tx(tenant_id) as tx:
             source = await tx.catalog.source(intake.source)
-            if source.channel is not None and source.channel is not intake.channel:
-                raise InvalidInput.of("channel", f"the source {source.slug} is for {source.channel.value}")
-            hashes = await _upload_hashes(tx, intake)
-            new = self._new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
-            accepted = await tx.conversations.accept(new, lane)
-            entry = accepted.entry
-            if accepted.outcome is AcceptOutcome.REVISED:
-                entry = await tx.runs.enter(
-                    accepted.conversation.id,
-                    accepted.conversation.revision,
-                    enter_at=Stage.INGEST,
-                    lane=lane,
-                    channel=intake.channel,
-                    reason=accepted.outcome.value,
-                )
-        return Acceptance(accepted.conversation, accepted.outcome, entry, started=False)
+            await tx.catalog.saw_source(source)
+            hashes = await upload_hashes(tx, intake)
+            new = self.new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
+            return await accept_in(tx, new, lane)
 
-    def _new(
+    def new(
         self,
         tenant_id: str,
         intake: ConversationIn,
@@ -133,23 +141,21 @@ class AcceptConversation:
         tenant_zone: str,
         hashes: Mapping[str, str],
     ) -> NewConversation:
+        """What is written of a conversation. hashes: SHA-256 of its uploads, by id. Raises InvalidInput."""
+        require_channel(source, intake)
         context = StampContext(self._clock(), source.time_zone, tenant_zone)
-        start, end, notes = _span(intake, context)
-        return NewConversation(
-            id=_conversation_id(tenant_id, intake),
-            intake=intake.model_copy(update={"messages": None, "audio": None, "transcript": None}),
-            content_key=key,
-            content_hash=canonical_turns_hash(intake, hashes),
-            started_at=start.at,
-            started_offset_minutes=start.offset_minutes,
-            ended_at=end,
-            notes=notes,
-            closed=intake.closed if intake.closed is not None else source.settle_minutes == 0,
-        )
+        return new_conversation(tenant_id, intake, key, context, hashes, closes_at_once=source.settle_minutes == 0)
 
-    async def _start(self, acceptance: Acceptance, entry: RunEntry) -> Acceptance:
-        started = await start_entry(self._database, self._orchestrator, entry, acceptance.conversation)
-        return Acceptance(acceptance.conversation, acceptance.outcome, entry, started)
+    async def _start(self, accepted: Accepted) -> Acceptance:
+        started = False
+        if accepted.entry is not None:
+            started = await start_entry(self._database, self._orchestrator, accepted.entry, accepted.conversation)
+        return Acceptance(accepted.conversation, accepted.outcome, accepted.entry, started)
+
+
+async def accept_in(tx: TenantTx, new: NewConversation, lane: Lane) -> Accepted:
+    """The rows of one acceptance, with the entry that is to be started now. Raises Conflict and its kin."""
+    return await settle(tx, new, await tx.conversations.accept(new, lane), lane)
 
 
 async def start_entry(
@@ -168,12 +174,7 @@ async def start_entry(
     return True
 
 
-def _conversation_id(tenant_id: str, intake: ConversationIn) -> str:
-    """The same natural key always gives the same id, whoever wins a race."""
-    return derived_id("conversation", tenant_id, intake.source, intake.external_id)
-
-
-async def _upload_hashes(tx: TenantTx, intake: ConversationIn) -> dict[str, str]:
+async def upload_hashes(tx: TenantTx, intake: ConversationIn) -> dict[str, str]:
     """SHA-256 of every upload named; refuses uploads that are absent, not complete or not audio."""
     hashes = {}
     for position, item in enumerate(intake.audio or ()):
@@ -194,24 +195,3 @@ async def _upload(tx: TenantTx, upload_id: str, field: str) -> Upload:
     if upload.state != "stored" or not upload.sha256:
         raise InvalidInput.of(field, "the upload has not received its bytes yet")
     return upload
-
-
-def _span(intake: ConversationIn, context: StampContext) -> tuple[Stamp, datetime | None, tuple[Note, ...]]:
-    """Start and end of the conversation, and what had to be guessed. Without a stated start: the first message's."""
-    stamps = [m.at for m in intake.messages or () if m.at is not None]
-    first = intake.started_at
-    if first is None and stamps:
-        read = [read_stamp(at, context, field="messages.at") for at in stamps]
-        start = min(read, key=lambda stamp: stamp.at)
-    else:
-        start = read_stamp(first, context, field="started_at")
-    if intake.ended_at is None:
-        return start, None, start.notes
-    end = read_stamp(intake.ended_at, context, field="ended_at")
-    if end.at < start.at:
-        raise InvalidInput.of("ended_at", "is before started_at")
-    return start, end.at, _distinct((*start.notes, *end.notes))
-
-
-def _distinct(notes: Sequence[Note]) -> tuple[Note, ...]:
-    return tuple(dict.fromkeys(notes))

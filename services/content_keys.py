@@ -8,6 +8,11 @@ def accepted(tenant_id: str, conversation_id: str, acceptance_id: str) -> str:
     return f"{tenant_id}/conversations/{conversation_id}/accepted/{acceptance_id}.json"
 
 
+def event(tenant_id: str, source_id: str, event_id: str, acceptance_id: str) -> str:
+    """A raw body as its sender gave it; one acceptance, one key."""
+    return f"{tenant_id}/sources/{source_id}/events/{event_id}/{acceptance_id}"
+
+
 def upload(tenant_id: str, upload_id: str) -> str:
     return f"{tenant_id}/uploads/{upload_id}"
 

@@ -21,10 +21,19 @@ class ReadDeadLetters:
         self._database = database
 
     async def list(
-        self, tenant_id: str, *, open_only: bool, limit: int, after: tuple[datetime, str] | None = None
+        self,
+        tenant_id: str,
+        *,
+        open_only: bool,
+        limit: int,
+        after: tuple[datetime, str] | None = None,
+        source: str | None = None,
     ) -> DeadLetterList:
+        """`source`: slug; only those about its events. Raises NotFound when there is no such source."""
+        page = Page(limit=limit + 1, after=after)
         async with self._database.tenant_tx(tenant_id) as tx:
-            found = await tx.dead_letters.list(open_only=open_only, page=Page(limit=limit + 1, after=after))
+            source_id = None if source is None else (await tx.catalog.find_source(source)).id
+            found = await tx.dead_letters.list(open_only=open_only, page=page, source_id=source_id)
         items = tuple(found[:limit])
         more = len(found) > limit
         return DeadLetterList(items, (items[-1].last_at, items[-1].id) if more else None)

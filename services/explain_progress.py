@@ -46,6 +46,11 @@ class Moment:
 def explain_progress(moment: Moment) -> Progress:
     """The one sentence or two that answer "where is it?"."""
     entry = moment.entry
+    if (into := moment.conversation.merged_into) is not None:
+        return Progress(
+            words=f"It turned out to be a part of conversation {into}, and was merged into it.",
+            remedy=f"Nothing to do: look at {into}.",
+        )
     if entry is not None and entry.state == "pending":
         return _of_pending(moment, entry)
     if entry is not None and entry.state == "started":

@@ -15,8 +15,10 @@ from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
 from services.readiness import Readiness
+from services.receive_events import ReceiveEvents
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sources import Sources
 from services.uploads import Uploads
 
 MIB = 1024 * 1024
@@ -44,6 +46,8 @@ class ApiServices:
     search: SearchConversations
     dead_letters: ReadDeadLetters
     catalogue: Catalogue
+    sources: Sources
+    events: ReceiveEvents
     provision: Provision
     idempotency: Idempotency
     backlog: BacklogLimit

@@ -62,11 +62,13 @@ class Round:
 
 
 async def read_document(tx: TenantTx, conversation_id: str) -> SearchDocument:
-    """The conversation as it is now. Raises NotFound when it is gone.
+    """The conversation as it is now. Raises NotFound when it is gone, or a part of another one.
 
     A revision whose turns are not there yet keeps the words of the one before.
     """
     conversation = await tx.conversations.get(conversation_id)
+    if conversation.merged_into is not None:
+        raise NotFound("it was merged into another conversation")
     rendition = await _newest_rendition(tx, conversation)
     values = await tx.values.current(conversation_id, Layer.EFFECTIVE)
     duration_s = None

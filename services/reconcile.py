@@ -1,4 +1,5 @@
-"""The reconciler's round: starts what was accepted and never started, and settles what ended without a conclusion.
+"""The reconciler's round: starts what was accepted and never started, settles what ended without a conclusion, and
+reads raw events whose reader died.
 
 Postgres is the truth. An entry stays `pending` until Temporal has its run; a lease that nobody confirms for a while
 is held against what Temporal knows of the run. Every step is repeatable: two rounds side by side do no harm.
@@ -6,7 +7,8 @@ is held against what Temporal knows of the run. Every step is repeatable: two ro
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from enum import StrEnum
 
@@ -24,10 +26,17 @@ from domain.errors import Superseded, Unavailable
 from services.accept_conversation import start_entry
 from services.conclude_run import conclude_run
 from services.ports import Orchestrator
-from storage.protocols import Database, RunEntry, TenantTx
+from services.receive_events import ReceiveEvents
+from storage.protocols import Database, EventState, RunEntry, TenantTx
 
 POSTPONE = timedelta(minutes=5)
 """How long an entry that cannot be started is left alone, so that it does not stand in the others' way."""
+
+EVENT_SECONDS = 20.0
+"""How long a round goes on taking raw events: the next round begins in seconds, and starts runs first."""
+
+TELL_SECONDS = 3.0
+"""How often a round says that it lives while it reads one."""
 
 _CONCURRENCY = 4
 _RUNNING, _UNKNOWN = "running", "unknown"
@@ -47,10 +56,19 @@ class Done(StrEnum):
 class Reconciler:
     """Needs the database and the orchestration."""
 
-    def __init__(self, database: Database, orchestrator: Orchestrator, clock: Clock = utc_now) -> None:
+    def __init__(
+        self,
+        database: Database,
+        orchestrator: Orchestrator,
+        clock: Clock = utc_now,
+        *,
+        events: ReceiveEvents | None = None,
+    ) -> None:
+        """Without `events` raw events are left alone."""
         self._database = database
         self._orchestrator = orchestrator
         self._clock = clock
+        self._events = events
 
     async def round(self, request: ReconcileRequest, progress: Callable[[], None] = lambda: None) -> ReconcileResult:
         """One bounded round; `progress` is called after each entry. Raises Unavailable when Postgres or Temporal is
@@ -61,7 +79,23 @@ class Reconciler:
         stale = await platform.stale_leases(request.leases, older_than_seconds=request.stale)
         done += await self._each(stale, self._settle, progress)
         counted = {kind.value: done.count(kind) for kind in Done if kind is not Done.NOTHING}
-        return ReconcileResult(**counted)
+        return ReconcileResult(**counted, events=await self._read_events(request.entries, progress))
+
+    # -- raw events nobody reads any more -----------------------------------------------------------------
+
+    async def _read_events(self, most: int, progress: Callable[[], None]) -> int:
+        """How many were read to their end. One after the other: they are bodies of up to many megabytes."""
+        if self._events is None:
+            return 0
+        clock = asyncio.get_running_loop().time
+        done, until = 0, clock() + EVENT_SECONDS
+        for tenant_id, event_id in await self._database.platform.due_events(most):
+            async with _telling(progress):
+                state = await self._events.finish(tenant_id, event_id)
+            done += state in (EventState.RECEIVED, EventState.DEAD_LETTERED)
+            if clock() > until:
+                break
+        return done
 
     async def _each(
         self, runs: Sequence[RunRef], handle: Callable[[RunRef], Awaitable[Done]], progress: Callable[[], None]
@@ -126,6 +160,20 @@ class Reconciler:
         if not await start_entry(self._database, self._orchestrator, entry, conversation):
             raise Unavailable("Temporal does not answer: the round stops here")
         return Done.RESTARTED
+
+
+@asynccontextmanager
+async def _telling(progress: Callable[[], None]) -> AsyncIterator[None]:
+    async def tell() -> None:
+        while True:
+            progress()
+            await asyncio.sleep(TELL_SECONDS)
+
+    telling = asyncio.create_task(tell())
+    try:
+        yield
+    finally:
+        telling.cancel()
 
 
 async def _confirm(tx: TenantTx, run: RunRef) -> RunEntry | None:

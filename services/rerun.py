@@ -39,6 +39,8 @@ class Reenter:
             letter = await tx.dead_letters.get(dead_letter_id)
             if letter.redriven_at is not None:
                 raise Conflict("this dead letter was re-driven already")
+            if letter.conversation_id is None:
+                raise Conflict("this dead letter is about an event, which is read again instead")
             conversation = await tx.conversations.get(letter.conversation_id)
             if conversation.revision != letter.revision:
                 raise Conflict("a newer revision of the conversation has taken over")

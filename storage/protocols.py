@@ -23,6 +23,7 @@ from domain.engine import EngineCall, EngineConfig
 from domain.fields import CustomField
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
+from domain.mapping import Format, SourceMapping
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec, TaskVersion
 from domain.tenants import NewPartner, NewTenant, TenantChange
 from domain.turns import Turn
@@ -38,7 +39,13 @@ class AcceptOutcome(StrEnum):
 
 
 class NewConversation(Frozen):
-    """An acceptance: the checked input without its bodies, where they are kept, and the hash that makes a revision."""
+    """An acceptance: the checked input without its bodies, where they are kept, and the hash that makes a revision.
+
+    based_on: the revision this content was made from, 0 when there was no conversation yet, None when it is not made
+    from anything. With it the input says only what is new of the conversation: participants join those that are known
+    (`replaces_people`: take their place), and with `fills` what it says is older than what is known and fills gaps
+    only. kept_notes stay when later revisions come.
+    """
 
     id: str
     # Checked before its bodies were taken out; without them it would not pass again.
@@ -50,6 +57,10 @@ class NewConversation(Frozen):
     ended_at: datetime | None
     notes: tuple[Note, ...]
     closed: bool
+    kept_notes: tuple[Note, ...] = ()
+    based_on: int | None = None
+    fills: bool = False
+    replaces_people: bool = False
 
 
 class Accepted(Frozen):
@@ -133,10 +144,12 @@ class RunEntry(Frozen):
 
 
 class DeadLetter(Frozen):
+    """What failed for good: a run of a conversation, or an event of a source (then there is no conversation)."""
+
     id: str
-    conversation_id: str
-    revision: int
-    entry: int
+    conversation_id: str | None
+    revision: int | None
+    entry: int | None
     stage: Stage
     error_type: str
     detail: str
@@ -145,6 +158,8 @@ class DeadLetter(Frozen):
     last_at: datetime
     redriven_at: datetime | None = None
     redriven_entry: int | None = None
+    event_id: str | None = None
+    source: str | None = None  # of an event: its source's slug
 
 
 class Upload(Frozen):
@@ -175,11 +190,69 @@ class Tenant(Frozen):
 
 
 class Source(Frozen):
+    """mapping: the source's own, else that of the preset it names. dedupe_key: a JMESPath expression."""
+
     id: str
     slug: str
     channel: Channel | None
     time_zone: str | None
     settle_minutes: int
+    name: str | None = None
+    format: Format = Format.CANONICAL
+    mapping: SourceMapping | None = None
+    preset: str | None = None
+    dedupe_key: str | None = None
+    last_seen_at: datetime | None = None
+    updated_at: datetime | None = None
+
+
+class EventState(StrEnum):
+    """accepted: kept, not read yet. dead_lettered: something of it could not be read; the rest was received."""
+
+    ACCEPTED = "accepted"
+    RECEIVED = "received"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class ItemOutcome(Frozen):
+    """What became of one item of an event: a conversation, or the reason why not. position: 1, 2, 3 …"""
+
+    position: int
+    conversation_id: str | None = None
+    revision: int | None = None
+    outcome: AcceptOutcome | None = None
+    problems: tuple[tuple[str, str], ...] = ()  # (field, reason)
+
+
+class SourceEvent(Frozen):
+    """What a source sent in its own form. dedupe: the digest by which the same event is known."""
+
+    id: str
+    source_id: str
+    dedupe: bytes
+    content_key: str
+    media_type: str
+    size: int
+    state: EventState
+    attempts: int
+    received_at: datetime
+    claimed_until: datetime
+    finished_at: datetime | None = None
+    error_type: str | None = None
+    error: str | None = None
+    outcomes: tuple[ItemOutcome, ...] = ()
+
+
+class SourceHealth(Frozen):
+    """Events of the last 24 hours by state, and the newest reason why one could not be read."""
+
+    source_id: str
+    accepted: int = 0
+    received: int = 0
+    dead_lettered: int = 0
+    last_error_at: datetime | None = None
+    last_error_type: str | None = None
+    last_error: str | None = None
 
 
 class UsageEvent(Frozen):
@@ -260,7 +333,9 @@ class Conversations(Protocol):
         """Insert, with an entry at `ingest` when a lane is given; or find by (source, external_id): a content_hash
         this conversation has had (a late repetition of an older revision too) → UNCHANGED (nothing written); another
         → REVISED (next revision, status `received`, human values marked stale later by persist). Safe when called 50
-        times in parallel with the same key. Conflict when the key belongs to a conversation of another channel."""
+        times in parallel with the same key. Conflict when the key belongs to a conversation of another channel,
+        MergedAway when it is a part of another one now, ChangedMeanwhile when the revision is not the one that
+        `based_on` names: nothing is written then."""
         ...
 
     async def get(self, conversation_id: str) -> Conversation: ...
@@ -268,6 +343,7 @@ class Conversations(Protocol):
     async def list(self, where: ConversationFilter, page: Page) -> Sequence[Conversation]: ...
     async def patch(self, conversation_id: str, patch: ConversationPatch) -> Conversation: ...
     async def set_status(self, conversation_id: str, status: Status, reason: str | None = None) -> None: ...
+    async def set_closed(self, conversation_id: str) -> None: ...
     async def set_searchable(self, conversation_ids: Sequence[str]) -> None: ...
     async def set_measured(
         self,
@@ -278,6 +354,51 @@ class Conversations(Protocol):
         duration_ms: int | None = None,
         notes: Sequence[Note] = (),
     ) -> None: ...
+
+
+class Threads(Protocol):
+    """Which messages lead to which conversation, and conversations that turned out to be one."""
+
+    async def find(self, source: str, links: Sequence[bytes]) -> Sequence[str]:
+        """Ids of the conversations that know one of the links."""
+        ...
+
+    async def lock(self, source: str, links: Sequence[bytes]) -> None:
+        """Until the transaction ends nobody else who locks one of these links goes on."""
+        ...
+
+    async def link(self, source: str, links: Sequence[bytes], conversation_id: str) -> None:
+        """Links that are known already stay."""
+        ...
+
+    async def merge(self, gone: Sequence[Conversation], into: Conversation) -> None:
+        """Conversations become parts of another: their links go over, and what is known of them where the other says
+        nothing; their runs and dead letters close. Raises ChangedMeanwhile when one is not as given any more."""
+        ...
+
+
+class SourceEvents(Protocol):
+    async def put(self, event: SourceEvent) -> SourceEvent:
+        """This one; or the one that is here already, by source and `dedupe`."""
+        ...
+
+    async def get(self, event_id: str) -> SourceEvent: ...
+    async def claim(self, event_id: str, seconds: float, *, again: bool = False) -> SourceEvent | None:
+        """Take an accepted event to read it, one more attempt; with `again` also one that was dead-lettered. None when
+        somebody else reads it, or there is nothing to do."""
+        ...
+
+    async def release(self, event_id: str, seconds: float) -> None:
+        """Give a claim back: the event is due after so many seconds."""
+        ...
+
+    async def finish(self, event: SourceEvent) -> None:
+        """Writes state, outcomes and error of an event that was read."""
+        ...
+
+    async def health(self, source_id: str | None = None) -> Sequence[SourceHealth]:
+        """Of one source, or of every source."""
+        ...
 
 
 class Runs(Protocol):
@@ -357,6 +478,14 @@ class Catalog(Protocol):
         """The tenant's source, made with defaults on first sight."""
         ...
 
+    async def find_source(self, slug_or_id: str, *, lock: bool = False) -> Source:
+        """Raises NotFound. `lock`: nobody else changes it until the transaction ends."""
+        ...
+
+    async def saw_source(self, source: Source) -> None:
+        """It has sent something just now; remembered to the minute."""
+        ...
+
     async def put_source(self, source: Source) -> Source:
         """By slug; a source that exists keeps its id."""
         ...
@@ -418,16 +547,23 @@ class Outbox(Protocol):
 
 class DeadLetters(Protocol):
     async def put(self, letter: DeadLetter) -> str:
-        """Id of the open letter: this one's, or that of the one open for the same revision and stage."""
+        """Id of the open letter: this one's, or that of the one open for the same revision and stage, or event."""
         ...
 
     async def get(self, dead_letter_id: str) -> DeadLetter: ...
-    async def list(self, *, open_only: bool, page: Page) -> Sequence[DeadLetter]: ...
+    async def list(self, *, open_only: bool, page: Page, source_id: str | None = None) -> Sequence[DeadLetter]:
+        """`source_id`: of this source's events only."""
+        ...
+
     async def of_conversation(self, conversation_id: str) -> Sequence[DeadLetter]:
         """The open ones, newest first."""
         ...
 
-    async def redriven(self, dead_letter_id: str, entry: int) -> None: ...
+    async def of_event(self, event_id: str) -> DeadLetter | None:
+        """The open one."""
+        ...
+
+    async def redriven(self, dead_letter_id: str, entry: int | None) -> None: ...
 
 
 class Uploads(Protocol):
@@ -476,6 +612,8 @@ class TenantTx(Protocol):
 
     tenant: Tenant
     conversations: Conversations
+    threads: Threads
+    events: SourceEvents
     runs: Runs
     renditions: Renditions
     catalog: Catalog
@@ -528,6 +666,10 @@ class Platform(Protocol):
         ...
 
     async def stale_leases(self, limit: int, *, older_than_seconds: float) -> Sequence[RunRef]: ...
+    async def due_events(self, limit: int) -> Sequence[tuple[str, str]]:
+        """(tenant, event) of accepted events that nobody reads."""
+        ...
+
     async def lead(self, name: str, holder: str, ttl_seconds: float) -> bool:
         """Become or stay the one leader of a job. False when somebody else is."""
         ...

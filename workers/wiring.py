@@ -23,6 +23,7 @@ from infra.settings import Settings
 from infra.telemetry.observer import ProcessObserver
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
+from services.accept_conversation import AcceptConversation
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -93,7 +94,11 @@ class WorkerWiring:
 
     def _reconcile(self) -> Activity:
         orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url, tracing=self._tracing)
-        return ReconcileActivity(Reconciler(self._storage.database, orchestrator)).reconcile
+        database, content = self._storage.database, self._storage.content
+        hosts = self._settings.audio_url_hosts
+        accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=hosts, observer=self._observer)
+        events = wiring.build_events(database, content, accept, wiring.build_readers())
+        return ReconcileActivity(Reconciler(database, orchestrator, events=events)).reconcile
 
 
 @asynccontextmanager

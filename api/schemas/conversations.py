@@ -113,6 +113,7 @@ class ConversationOut(ConversationRow):
     """A conversation with what became of it. `fields` holds the effective values; evidence is at `links.fields`."""
 
     closed: bool
+    merged_into: str | None = Field(description="The conversation this one turned out to be a part of.")
     metadata: dict[str, MetadataValue]
     participants: list[ParticipantOut]
     notes: list[NoteOut]
@@ -128,6 +129,7 @@ class ConversationOut(ConversationRow):
         return cls(
             **{name: getattr(conversation, name) for name in ConversationRow.model_fields},
             closed=conversation.closed,
+            merged_into=conversation.merged_into,
             metadata=conversation.metadata,
             participants=[ParticipantOut.of(p) for p in conversation.participants],
             notes=[NoteOut(code=n.code, detail=n.detail) for n in conversation.notes],

@@ -4,14 +4,19 @@ from datetime import datetime
 
 from api.schemas.common import Out
 from api.schemas.conversations import Links
+from api.schemas.sources import EventOut
 from domain.conversation import Stage
 
 
 class DeadLetterOut(Out):
+    """About a run of a conversation, or about an event of a source: then event_id and source are given instead."""
+
     id: str
-    conversation_id: str
-    revision: int
-    entry: int
+    conversation_id: str | None
+    revision: int | None
+    entry: int | None
+    event_id: str | None
+    source: str | None
     stage: Stage
     error_type: str
     detail: str
@@ -23,11 +28,12 @@ class DeadLetterOut(Out):
 
 
 class RedrivenOut(Out):
-    """The run a re-drive made."""
+    """The run a re-drive made; or what became of an event that was read again."""
 
     dead_letter_id: str
-    conversation_id: str
-    revision: int
-    entry: int
+    conversation_id: str | None = None
+    revision: int | None = None
+    entry: int | None = None
     enter_at: Stage
-    links: Links
+    links: Links | None = None
+    event: EventOut | None = None

@@ -1,11 +1,14 @@
 """Fields, tasks and engines as one tenant sees them, and its sources."""
 
 from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING
 
+from domain.clock import utc_now
 from domain.engine import EngineConfig
 from domain.errors import Conflict, NotFound
 from domain.fields import CustomField, Owner
-from domain.ids import new_id
+from domain.ids import is_id, new_id
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec
 from storage.postgres.configuration import (
     ENGINE_COLUMNS,
@@ -19,6 +22,9 @@ from storage.postgres.configuration import (
 )
 from storage.postgres.session import Session
 from storage.protocols import Source, Tenant
+
+if TYPE_CHECKING:
+    from asyncpg import Record
 
 DEFAULT_LANGUAGE_MODEL = "offline"
 """Named when a task, its tenant and the configuration name no engine: `plan` then says it is not configured."""
@@ -125,17 +131,62 @@ on conflict do nothing
 returning field_key
 """
 
-_SOURCE_COLUMNS = "id, slug, channel, time_zone, settle_minutes"
+_SOURCE_COLUMNS = """
+  id, slug, channel, time_zone, settle_minutes, name, format, mapping, preset, dedupe_key, last_seen_at, updated_at
+"""
 
 _PUT_SOURCE = f"""
-insert into source (tenant_id, id, slug, channel, time_zone, settle_minutes)
-values ($1, $2, $3, $4, $5, $6)
+insert into source (
+  tenant_id, id, slug, channel, time_zone, settle_minutes, name, format, mapping, preset, dedupe_key
+)
+values ($1, $2, $3, $4, $5, $6, $7, $8, nullif($9::jsonb, 'null'), $10, $11)
 on conflict (tenant_id, slug) do update
   set channel = excluded.channel,
       time_zone = excluded.time_zone,
-      settle_minutes = excluded.settle_minutes
+      settle_minutes = excluded.settle_minutes,
+      name = excluded.name,
+      format = excluded.format,
+      mapping = excluded.mapping,
+      preset = excluded.preset,
+      dedupe_key = excluded.dedupe_key,
+      updated_at = clock_timestamp()
 returning {_SOURCE_COLUMNS}
 """  # noqa: S608
+
+_SOURCE = f"""
+select {_SOURCE_COLUMNS}
+from source
+where tenant_id = $1
+  and slug = $2
+"""  # noqa: S608
+
+# An id has the form of a slug: whoever calls a source so is found by it, unless another source has that id.
+_FIND_SOURCE = f"""
+select {_SOURCE_COLUMNS}
+from source
+where tenant_id = $1
+  and (slug = $2 or id = $3)
+order by slug = $2
+limit 1
+"""  # noqa: S608
+
+# Never waits: whoever else is at it says the same.
+_SAW_SOURCE = """
+update source s
+set last_seen_at = clock_timestamp()
+from (
+  select id
+  from source
+  where tenant_id = $1
+    and id = $2
+  for no key update skip locked
+) seen
+where s.tenant_id = $1
+  and s.id = seen.id
+"""
+
+SEEN_SECONDS = 60.0
+"""How exactly it is remembered when a source was last seen."""
 
 
 class PostgresCatalog(ConfigurationWriter):
@@ -200,11 +251,10 @@ class PostgresCatalog(ConfigurationWriter):
             f"select {_SOURCE_COLUMNS} from source where tenant_id = $1 order by slug",  # noqa: S608
             self._tenant_id,
         )
-        return [Source.model_validate(dict(row)) for row in rows]
+        return [_source(row) for row in rows]
 
     async def source(self, slug: str) -> Source:
-        find = f"select {_SOURCE_COLUMNS} from source where tenant_id = $1 and slug = $2"  # noqa: S608
-        row = await self._session.row(find, self._tenant_id, slug)
+        row = await self._session.row(_SOURCE, self._tenant_id, slug)
         if row is None:
             await self._session.execute(
                 """
@@ -216,10 +266,22 @@ class PostgresCatalog(ConfigurationWriter):
                 new_id(),
                 slug,
             )
-            row = await self._session.row(find, self._tenant_id, slug)
-        if row is None:
-            raise NotFound("no such source")
-        return Source.model_validate(dict(row))
+            row = await self._session.row(_SOURCE, self._tenant_id, slug)
+        return _source(row)
+
+    async def find_source(self, slug_or_id: str, *, lock: bool = False) -> Source:
+        by = (self._tenant_id, slug_or_id, slug_or_id if is_id(slug_or_id) else None)
+        if lock:
+            # By a statement of its own: the next one sees what was committed while this one waited.
+            await self._session.rows(
+                "select from source where tenant_id = $1 and (slug = $2 or id = $3) for no key update",
+                *by,
+            )
+        return _source(await self._session.row(_FIND_SOURCE, *by))
+
+    async def saw_source(self, source: Source) -> None:
+        if source.last_seen_at is None or utc_now() - source.last_seen_at > timedelta(seconds=SEEN_SECONDS):
+            await self._session.execute(_SAW_SOURCE, self._tenant_id, source.id)
 
     async def put_source(self, source: Source) -> Source:
         """By slug; a source that exists keeps its id."""
@@ -231,10 +293,13 @@ class PostgresCatalog(ConfigurationWriter):
             source.channel,
             source.time_zone,
             source.settle_minutes,
+            source.name,
+            source.format,
+            source.mapping,
+            source.preset,
+            source.dedupe_key,
         )
-        if row is None:
-            raise NotFound("no such source")
-        return Source.model_validate(dict(row))
+        return _source(row)
 
     async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None:
         """Raises NotFound for what the tenant does not see; Conflict for a version that is not published, a field
@@ -260,3 +325,9 @@ class PostgresCatalog(ConfigurationWriter):
         await self._session.execute(
             "delete from task_activation where tenant_id = $1 and task_id = $2", self._tenant_id, task_id
         )
+
+
+def _source(row: "Record | None") -> Source:
+    if row is None:
+        raise NotFound("no such source")
+    return Source.model_validate(dict(row))

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from domain.contracts import RunRef
 from domain.conversation import Conversation, Lane, Note, Participant, Stage, StageState, Status
-from domain.errors import Conflict, NotFound
-from domain.intake import ConversationPatch
+from domain.errors import ChangedMeanwhile, Conflict, MergedAway, NotFound
+from domain.intake import ConversationIn, ConversationPatch
+from domain.threads import join_participants
 from storage.postgres.repository import Repository
 from storage.protocols import Accepted, AcceptOutcome, ConversationFilter, NewConversation, Page, RunEntry
 
@@ -18,7 +19,7 @@ _COLUMNS = """
   c.tenant_id, c.id, c.source, c.external_id, c.interaction_id, c.channel, c.revision, c.status, c.status_reason,
   c.searchable, c.started_at, c.started_offset_minutes, c.ended_at, c.received_at, c.duration_ms, c.direction,
   c.queue, c.team, c.campaign, c.language, c.tags, c.dispositions, c.metadata, c.participants, c.notes, c.closed,
-  c.content_key, c.content_hash, c.created_at, c.updated_at
+  c.merged_into, c.content_key, c.content_hash, c.created_at, c.updated_at
 """
 
 # The newest state of each stage of the current revision.
@@ -41,11 +42,11 @@ with accepted as (
   insert into conversation as c (
     tenant_id, id, source, external_id, interaction_id, channel, started_at, started_offset_minutes, ended_at,
     direction, queue, team, campaign, language, tags, dispositions, metadata, participants, notes, closed,
-    content_key, content_hash, entries
+    content_key, content_hash, entries, kept_notes
   )
   values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    case when $23::text is null then 0 else 1 end
+    case when $23::text is null then 0 else 1 end, $26
   )
   on conflict do nothing
   returning {_COLUMNS}
@@ -69,19 +70,30 @@ from accepted
 left join first_entry on true
 """  # noqa: S608 - constants of this module
 
-_FIND = f"""
-select {_COLUMNS},
+# Whether the conversation has had this content, of whichever revision.
+_HAD = """
   exists (
     select
     from conversation_revision r
     where r.tenant_id = c.tenant_id
       and r.conversation_id = c.id
-      and r.content_hash = $4
+      and r.content_hash = $2
   ) as known
+"""
+
+_FIND = f"""
+select {_COLUMNS}, {_HAD}
 from conversation c
 where c.tenant_id = $1
-  and c.source = $2
-  and c.external_id = $3
+  and c.source = $3
+  and c.external_id = $4
+"""  # noqa: S608
+
+_FIND_BY_ID = f"""
+select {_COLUMNS}, {_HAD}
+from conversation c
+where c.tenant_id = $1
+  and c.id = $3
 """  # noqa: S608
 
 # What the new revision does not say keeps its value. A start that is only derived from the content never moves later.
@@ -105,11 +117,21 @@ with revised as (
       dispositions = case when cardinality($15::text[]) > 0 then $15 else c.dispositions end,
       metadata = c.metadata || $16,
       participants = $17,
-      notes = $18,
+      notes = $18 || c.kept_notes || new_notes.kept,
+      kept_notes = c.kept_notes || new_notes.kept,
       closed = $19,
       content_key = $20,
       content_hash = $3,
       updated_at = now()
+  from (
+    select coalesce(jsonb_agg(note), '[]') as kept
+    from conversation known
+    cross join jsonb_array_elements($21::jsonb) note
+    where known.tenant_id = $1
+      and known.id = $2
+      and not known.kept_notes @> jsonb_build_array(note)
+      and jsonb_array_length(known.kept_notes) < 100
+  ) new_notes
   where c.tenant_id = $1
     and c.id = $2
     and not exists (
@@ -145,6 +167,13 @@ where c.tenant_id = $1
   and c.id = $2
 """  # noqa: S608
 
+_SET_CLOSED = """
+update conversation
+set closed = true
+where tenant_id = $1
+  and id = $2
+"""
+
 _SET_STATUS = """
 update conversation
 set status = $3, status_reason = $4, updated_at = now()
@@ -162,6 +191,7 @@ from (
   where tenant_id = $1
     and id = any ($2::uuid[])
     and not searchable
+    and merged_into is null
   order by id
   for no key update
 ) chosen
@@ -209,6 +239,25 @@ class PostgresConversations(Repository):
     """See `storage.protocols.Conversations`."""
 
     async def accept(self, new: NewConversation, lane: Lane | None = None) -> Accepted:
+        if new.based_on:
+            return await self._extend(new, new.based_on)
+        created = await self._insert(new, lane)
+        if created is not None:
+            return created
+        if new.based_on == 0:
+            raise ChangedMeanwhile("somebody else has made this conversation")
+        found = await self._find_known(new)
+        if not found["known"]:
+            # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
+            await self._row(_LOCK, found["id"])
+            revised = await self._revise(found["id"], new, new.intake, started_anew=new.intake.started_at is not None)
+            if revised is not None:
+                return revised
+            found = await self._find_known(new)  # somebody else brought the same content in the meantime
+        return Accepted(conversation=_conversation(found, leave_out=("known",)), outcome=AcceptOutcome.UNCHANGED)
+
+    async def _insert(self, new: NewConversation, lane: Lane | None) -> Accepted | None:
+        """None when the conversation is there already."""
         intake = new.intake
         created = await self._row(
             _INSERT,
@@ -229,61 +278,76 @@ class PostgresConversations(Repository):
             intake.dispositions,
             intake.metadata,
             intake.participants,
-            new.notes,
+            (*new.notes, *new.kept_notes),
             new.closed,
             new.content_key,
             new.content_hash,
             lane,
             Stage.INGEST,
             AcceptOutcome.CREATED,
+            new.kept_notes,
         )
-        if created is not None:
-            conversation = _conversation(created, leave_out=("entry_created_at",))
-            entry = None if lane is None else _first_entry(conversation, lane, created["entry_created_at"])
-            return Accepted(conversation=conversation, outcome=AcceptOutcome.CREATED, entry=entry)
-        found = await self._find_known(new)
-        if found["channel"] != intake.channel.value:
-            raise Conflict(f"this conversation is a {found['channel']}, not a {intake.channel.value}")
-        if not found["known"]:
-            revised = await self._revise(found["id"], new)
-            if revised is not None:
-                return Accepted(conversation=_conversation(revised), outcome=AcceptOutcome.REVISED)
-            found = await self._find_known(new)  # somebody else brought the same content in the meantime
-        return Accepted(conversation=_conversation(found, leave_out=("known",)), outcome=AcceptOutcome.UNCHANGED)
+        if created is None:
+            return None
+        conversation = _conversation(created, leave_out=("entry_created_at",))
+        entry = None if lane is None else _first_entry(conversation, lane, created["entry_created_at"])
+        return Accepted(conversation=conversation, outcome=AcceptOutcome.CREATED, entry=entry)
 
     async def _find_known(self, new: NewConversation) -> "Record":
-        row = await self._row(_FIND, new.intake.source, new.intake.external_id, new.content_hash)
+        row = await self._row(_FIND, new.content_hash, new.intake.source, new.intake.external_id)
         if row is None:
             raise Conflict("another conversation has this id, or this one was erased at the same moment")
+        if row["channel"] != new.intake.channel.value:
+            raise Conflict(f"this conversation is a {row['channel']}, not a {new.intake.channel.value}")
+        if row["merged_into"] is not None:
+            raise MergedAway(row["merged_into"])
         return row
 
-    async def _revise(self, conversation_id: str, new: NewConversation) -> "Record | None":
-        """None when the content was known after all."""
-        # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
-        await self._row(_LOCK, conversation_id)
-        intake = new.intake
-        return await self._row(
+    async def _extend(self, new: NewConversation, based_on: int) -> Accepted:
+        """The next revision of the conversation, made from `based_on`."""
+        await self._row(_LOCK, new.id)
+        row = await self._row(_FIND_BY_ID, new.content_hash, new.id)
+        if row is None or row["revision"] != based_on or row["merged_into"] is not None:
+            raise ChangedMeanwhile("the conversation has another revision by now")
+        known = _conversation(row, leave_out=("known",))
+        if row["known"]:
+            return Accepted(conversation=known, outcome=AcceptOutcome.UNCHANGED)
+        people = {p.id: p for p in (*known.participants, *new.intake.participants)}
+        if not new.replaces_people:
+            people = {p.id: p for p in join_participants(known.participants, new.intake.participants)}
+        says = new.intake.model_copy(update={"participants": _all(people)})
+        revised = await self._revise(new.id, new, _filling(says, known) if new.fills else says, started_anew=False)
+        assert revised is not None  # the row is locked, and its content is not known
+        return revised
+
+    async def _revise(
+        self, conversation_id: str, new: NewConversation, says: ConversationIn, *, started_anew: bool
+    ) -> Accepted | None:
+        """None when the content was known after all. The conversation is locked."""
+        row = await self._row(
             _REVISE,
             conversation_id,
             new.content_hash,
-            intake.started_at is not None,
+            started_anew,
             new.started_at,
             new.started_offset_minutes,
             new.ended_at,
-            intake.interaction_id,
-            intake.direction,
-            intake.queue,
-            intake.team,
-            intake.campaign,
-            intake.language,
-            intake.tags,
-            intake.dispositions,
-            intake.metadata,
-            intake.participants,
+            says.interaction_id,
+            says.direction,
+            says.queue,
+            says.team,
+            says.campaign,
+            says.language,
+            says.tags,
+            says.dispositions,
+            says.metadata,
+            says.participants,
             new.notes,
             new.closed,
             new.content_key,
+            new.kept_notes,
         )
+        return None if row is None else Accepted(conversation=_conversation(row), outcome=AcceptOutcome.REVISED)
 
     async def get(self, conversation_id: str) -> Conversation:
         return _conversation(_found(await self._row(_GET, conversation_id)))
@@ -303,13 +367,14 @@ class PostgresConversations(Repository):
         return None if row is None else _conversation(row)
 
     async def list(self, where: ConversationFilter, page: Page) -> Sequence[Conversation]:
-        """Newest first, without stages."""
+        """Newest first, without stages, and without those that are a part of another one."""
         conditions, args = _conditions(where, page)
         rows = await self._rows(
             f"""
             select {_COLUMNS}
             from conversation c
             where c.tenant_id = $1
+              and c.merged_into is null
               {" ".join(f"and {condition}" for condition in conditions)}
             order by c.started_at desc, c.id desc
             limit {page.limit:d}
@@ -322,6 +387,8 @@ class PostgresConversations(Repository):
         """Keys that were not given stay; participants are replaced by id; a null metadata value removes its key."""
         await self._row(_LOCK, conversation_id)
         now = await self.get(conversation_id)
+        if now.merged_into is not None:
+            raise MergedAway(now.merged_into)
         given = {name: getattr(patch, name) for name in patch.model_fields_set}
         metadata = {**now.metadata, **(patch.metadata or {})}
         participants = {p.id: p for p in (*now.participants, *(patch.participants or ()))}
@@ -345,6 +412,10 @@ class PostgresConversations(Repository):
         if not await self._execute(_SET_STATUS, conversation_id, status, reason):
             raise NotFound("no such conversation")
 
+    async def set_closed(self, conversation_id: str) -> None:
+        if not await self._execute(_SET_CLOSED, conversation_id):
+            raise NotFound("no such conversation")
+
     async def set_searchable(self, conversation_ids: Sequence[str]) -> None:
         await self._execute(_SET_SEARCHABLE, conversation_ids)
 
@@ -363,6 +434,14 @@ class PostgresConversations(Repository):
 
 def _all(participants: dict[str, Participant]) -> tuple[Participant, ...]:
     return tuple(participants.values())
+
+
+def _filling(says: ConversationIn, known: Conversation) -> ConversationIn:
+    """What is said where nothing is known."""
+    facts = ("interaction_id", "direction", "queue", "team", "campaign", "language")
+    update = {name: value for name in facts if (value := getattr(known, name)) is not None}
+    update |= {name: value for name in ("tags", "dispositions") if (value := getattr(known, name))}
+    return says.model_copy(update={**update, "metadata": {**says.metadata, **known.metadata}})
 
 
 def _conditions(where: ConversationFilter, page: Page) -> tuple[list[str], list[object]]:

@@ -20,7 +20,9 @@ from storage.postgres.platform import PostgresPlatform
 from storage.postgres.renditions import PostgresRenditions
 from storage.postgres.runs import PostgresRuns
 from storage.postgres.session import Session
+from storage.postgres.source_events import PostgresSourceEvents
 from storage.postgres.tenants import to_tenant
+from storage.postgres.threads import PostgresThreads
 from storage.postgres.uploads import PostgresUploads
 from storage.postgres.values import PostgresValues
 from storage.protocols import (
@@ -33,7 +35,9 @@ from storage.protocols import (
     Outbox,
     Renditions,
     Runs,
+    SourceEvents,
     Tenant,
+    Threads,
     Uploads,
     Values,
 )
@@ -53,6 +57,8 @@ class PostgresTenantTx:
         self.session = session
         self.tenant = tenant
         self.conversations: Conversations = PostgresConversations(session, tenant.id)
+        self.threads: Threads = PostgresThreads(session, tenant.id)
+        self.events: SourceEvents = PostgresSourceEvents(session, tenant.id)
         self.runs: Runs = PostgresRuns(session, tenant.id)
         self.renditions: Renditions = PostgresRenditions(session, tenant.id)
         self.catalog: Catalog = PostgresCatalog(session, tenant)

@@ -39,6 +39,12 @@ class PostgresPlatform:
         rows = await self._rows("select * from platform_stale_leases($1, $2)", limit, older_than_seconds)
         return [RunRef.model_validate(dict(row)) for row in rows]
 
+    async def due_events(self, limit: int) -> Sequence[tuple[str, str]]:
+        return [
+            (row["tenant_id"], row["event_id"])
+            for row in await self._rows("select * from platform_due_events($1)", limit)
+        ]
+
     async def lead(self, name: str, holder: str, ttl_seconds: float) -> bool:
         return bool(await self._value("select platform_lead($1, $2, $3)", name, holder, ttl_seconds))
 

@@ -26,6 +26,7 @@ with counted as (
   where tenant_id = $1
     and id = $2
     and revision = $3
+    and merged_into is null
   returning entries
 ),
 overtaken as (
@@ -61,6 +62,7 @@ with current as (
   where tenant_id = $1
     and id = $2
     and revision <= $3
+    and merged_into is null
   for no key update
 ),
 held as (
@@ -266,11 +268,13 @@ class PostgresRuns(Repository):
         return float(await self._value(_BACKLOG_AGE))
 
     async def _why_not(self, conversation_id: str, revision: int) -> NotFound | Superseded:
-        current = await self._value(
-            "select revision from conversation where tenant_id = $1 and id = $2", conversation_id
+        row = await self._row(
+            "select revision, merged_into from conversation where tenant_id = $1 and id = $2", conversation_id
         )
-        if current is None or current < revision:
+        if row is None or row["revision"] < revision:
             return NotFound("no such conversation or revision")
+        if row["merged_into"] is not None:
+            return Superseded(f"the conversation was merged into {row['merged_into']}")
         return Superseded("a newer revision or entry has taken the conversation over")
 
 
