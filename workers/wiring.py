@@ -21,6 +21,7 @@ from infra.engine_pool import EnginePool
 from infra.settings import Settings
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
+from services.fold_rollups import run_folder
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -49,6 +50,9 @@ class WorkerWiring:
 
     async def run_indexer(self, stop: asyncio.Event) -> None:
         await run_indexer(self._storage.database, self._storage.search, stop)
+
+    async def run_folder(self, stop: asyncio.Event) -> None:
+        await run_folder(self._storage.database, stop)
 
     @cached_property
     def _engines(self) -> EnginePool:

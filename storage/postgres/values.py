@@ -1,4 +1,4 @@
-"""Field values in their layers, and the deltas their rollups are folded from."""
+"""Field values in their layers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from domain.errors import NotFound
 from domain.values import FieldValue, Layer
 from storage.postgres.repository import Repository
-from storage.protocols import RollupDelta
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -128,15 +127,6 @@ where tenant_id = $1
   and not stale
 """
 
-_ADD_ROLLUPS = """
-insert into rollup_delta (tenant_id, field_id, bucket, option, count, total)
-select $1, d.field_id, d.bucket, d.option, d.count, d.total
-from jsonb_to_recordset($2::jsonb) as d (
-  field_id uuid, bucket timestamptz, option text, count bigint, total double precision
-)
-"""
-
-
 class PostgresValues(Repository):
     """See `storage.protocols.Values`."""
 
@@ -168,10 +158,6 @@ class PostgresValues(Repository):
     async def mark_human_stale(self, conversation_id: str, revision: int) -> None:
         """Human values given for revisions before this one."""
         await self._execute(_MARK_STALE, conversation_id, revision)
-
-    async def add_rollups(self, deltas: Sequence[RollupDelta]) -> None:
-        if deltas:
-            await self._execute(_ADD_ROLLUPS, deltas)
 
 
 def _value(row: "Record") -> FieldValue:
