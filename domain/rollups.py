@@ -12,7 +12,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 CONVERSATIONS = "00000000-0000-0000-0000-000000000000"
-"""In the place of a field's id: conversations themselves, the option is their status."""
+"""In the place of a field's id: conversations themselves; the option is `channel/status`."""
 
 UNKNOWN = "?"
 """Option of values that are honestly unknown. No option's id reads so, and no number."""

@@ -20,7 +20,7 @@ insert into user_account as u (tenant_id, id, email, name, role, password_hash)
 values ($1, $2, $3, $4, $5, $6)
 on conflict (tenant_id, email) do nothing
 returning {_COLUMNS}
-"""
+"""  # noqa: S608 - constants of this module
 
 _LIST = f"""
 select {_COLUMNS}
@@ -28,7 +28,7 @@ from user_account u
 where u.tenant_id = $1
   and u.state <> 'gone'
 order by u.email
-"""  # noqa: S608 - constants of this module
+"""  # noqa: S608
 
 _GET = f"""
 select {_COLUMNS}
@@ -54,7 +54,7 @@ where u.tenant_id = $1
 returning {_COLUMNS}
 """  # noqa: S608
 
-_SET_PASSWORD = """
+_SET_HASH = """
 update user_account
 set password_hash = $3
 where tenant_id = $1
@@ -121,7 +121,7 @@ class PostgresUsers(Repository):
         return _user(_found(await self._row(_CHANGE, user_id, change.name, change.role, change.state)))
 
     async def set_password(self, user_id: str, password_hash: str) -> None:
-        if not await self._execute(_SET_PASSWORD, user_id, password_hash):
+        if not await self._execute(_SET_HASH, user_id, password_hash):
             raise NotFound("no such account")
 
     async def open_session(self, session: SessionRecord, token_hash: bytes) -> None:

@@ -127,6 +127,7 @@ where tenant_id = $1
   and not stale
 """
 
+
 class PostgresValues(Repository):
     """See `storage.protocols.Values`."""
 

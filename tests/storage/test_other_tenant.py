@@ -153,9 +153,7 @@ CASES: dict[str, Case] = {
     "users.find": lambda tx, t: tx.users.find(t.user.email),
     "users.change": lambda tx, t: tx.users.change(t.user.id, UserChange(role=UserRole.OPERATOR)),
     "users.set_password": lambda tx, t: tx.users.set_password(t.user.id, "mine"),
-    "users.open_session": lambda tx, t: tx.users.open_session(
-        t.session.model_copy(update={"id": new_id()}), b"y" * 32
-    ),
+    "users.open_session": lambda tx, t: tx.users.open_session(t.session.model_copy(update={"id": new_id()}), b"y" * 32),
     "users.session": lambda tx, t: tx.users.session(TOKEN_HASH),
     "users.seen": lambda tx, t: tx.users.seen(t.session.id, START + timedelta(hours=2)),
     "users.revoke": lambda tx, t: tx.users.revoke(t.user.id, at=START),
@@ -205,7 +203,7 @@ EMPTY: dict[str, Any] = {
     "values.history": [],
     "rollups.fold": 0,
     "rollups.read": [],
-    "rollups.choices": {dimension: () for dimension in Dimension},
+    "rollups.choices": dict.fromkeys(Dimension, ()),
     "users.list": [],
     "users.find": None,
     "users.session": None,

@@ -19,7 +19,7 @@ create table rollup_delta (
   total double precision not null,
   primary key (tenant_id, id)
 );
-comment on column rollup_delta.field_id is 'all zeros: conversations themselves, and then the option is their status';
+comment on column rollup_delta.field_id is 'all zeros: conversations themselves, and then the option is channel/status';
 comment on column rollup_delta.bucket is 'start of 15 minutes, UTC';
 comment on column rollup_delta.option is
   'what is counted: an option, true or false, a number''s first two digits, ? for unknown, empty for a known text or day';
@@ -107,13 +107,18 @@ parallel safe
 as $$
 declare
   exact numeric := greatest(least(value, 1e18), -1e18)::numeric;
+  power_of_ten integer;
   digits integer;
   cut numeric;
 begin
   if abs(exact) < 0.000001 then
     return '0';
   end if;
-  digits := 1 - floor(log(abs(exact)))::integer;
+  power_of_ten := floor(log(abs(exact)))::integer;
+  if power(10::numeric, power_of_ten) > abs(exact) then  -- the logarithm of 999999999.999999 is rounded to 9
+    power_of_ten := power_of_ten - 1;
+  end if;
+  digits := 1 - power_of_ten;
   cut := trunc(exact, digits);
   if cut > exact then
     cut := cut - power(10::numeric, -digits);
@@ -200,7 +205,7 @@ as $$
   select count(*) from added
 $$;
 
--- A conversation as it was (sign -1) or is (sign 1): itself under its status and, when asked for, its counted values.
+-- A conversation as it was (sign -1) or is (sign 1): itself under its channel and status and, when asked for, its counted values.
 create function count_conversation(c conversation, sign integer, with_values boolean) returns void
 language sql
 volatile
@@ -212,7 +217,11 @@ as $$
     (c).tenant_id, x.field_id, rollup_bucket((c).started_at), x.option, (c).channel, (c).source,
     coalesce((c).queue, ''), coalesce((c).team, ''), coalesce((c).language, ''), sign * x.count, sign * x.total
   from (
-    select '00000000-0000-0000-0000-000000000000'::uuid, (c).status, 1::bigint, 0::double precision
+    select
+      '00000000-0000-0000-0000-000000000000'::uuid,
+      (c).channel || '/' || (c).status,
+      1::bigint,
+      0::double precision
     union all
     select b.field_id, b.option, b.count, b.total
     from conversation_counted k
