@@ -7,7 +7,19 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, uploads
+from api.routes import (
+    catalogue,
+    conversations,
+    dashboard,
+    dead_letters,
+    docs,
+    health,
+    platform,
+    reading,
+    search,
+    uploads,
+    users,
+)
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -15,8 +27,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     reading.router,
     uploads.router,
     search.router,
+    dashboard.router,
     dead_letters.router,
     catalogue.router,
+    users.router,
     platform.router,
     health.router,
     docs.router,

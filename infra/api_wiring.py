@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from infra.secrets import resolve_key
 from infra.settings import Settings
@@ -13,17 +14,22 @@ from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
 from services.catalogue import Catalogue
 from services.correct_conversation import CorrectConversation
+from services.dashboard import ReadDashboard
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
+from services.listen import ListenToCall
+from services.passwords import Passwords
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
 from services.readiness import Probe, Readiness
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sign_in import SessionRules, SignIn
 from services.uploads import Uploads, UploadTokens
+from services.users import ManageUsers
 
 
 @asynccontextmanager
@@ -42,7 +48,11 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
     """The use cases on storage that is open."""
     database, content = storage.database, storage.content
     accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts)
-    tokens = UploadTokens(resolve_key(settings.master_key))
+    master_key = resolve_key(settings.master_key)
+    tokens, passwords = UploadTokens(master_key), Passwords()
+    rules = SessionRules(
+        idle=timedelta(minutes=settings.session_idle_minutes), most=timedelta(hours=settings.session_hours)
+    )
     return ApiServices(
         authenticate=Authenticate(database),
         accept=accept,
@@ -52,6 +62,10 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
         reenter=Reenter(database, orchestrator),
         uploads=Uploads(database, content, tokens, max_bytes=settings.max_upload_bytes),
         search=SearchConversations(database, storage.search),
+        dashboard=ReadDashboard(database),
+        listen=ListenToCall(database, content),
+        sign_in=SignIn(database, passwords, master_key, rules=rules),
+        users=ManageUsers(database, passwords),
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),
         provision=Provision(database),
