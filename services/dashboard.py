@@ -3,7 +3,7 @@
 It reads rollups and nothing else: neither values nor conversations are looked at, however many there are.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
@@ -15,8 +15,9 @@ from domain.errors import InvalidInput
 from domain.fields import CustomField
 from domain.rollups import CONVERSATIONS, MAX_DAYS, Counted, Dimension, Narrowing, Period, Step, day_of
 from services.dashboard_fields import FieldPanel, panel_of
+from services.search import CountedFacet, CountedValue
 from services.which import Which
-from storage.protocols import Database
+from storage.protocols import ConversationFilter, Database, Page
 
 USUAL_DAYS = 30
 MAX_VALUES = 20
@@ -102,10 +103,37 @@ class ReadDashboard:
             fields=tuple(panel_of(field, period, _of(counted, field.id), which) for field in _in_order(fields)),
         )
 
+    async def facets(self, tenant_id: str, *, sensitive: bool = False) -> tuple[CountedFacet, ...]:
+        """How many of the last three years' conversations there are by channel, by status and by each option: what a
+        search counts among its hits, without a search."""
+        async with self._database.tenant_tx(tenant_id) as tx:
+            today = self._today(tx.tenant.time_zone)
+            fields = [f for f in await tx.catalog.fields() if f.options and (sensitive or not f.sensitive)]
+            period = Period(today - timedelta(days=MAX_DAYS - 1), today, tx.tenant.time_zone, Step.MONTH)
+            counted = await tx.rollups.read([CONVERSATIONS, *(f.id for f in fields)], period, {})
+        kinds = [tuple(c.option.split("/")) for c in counted if c.field_id == CONVERSATIONS]
+        counts = [c.count for c in counted if c.field_id == CONVERSATIONS]
+        found = [
+            _facet(name, ((kind[place], n) for kind, n in zip(kinds, counts, strict=True)))
+            for place, name in enumerate(("channel", "status"))
+        ]
+        for field in fields:
+            ids = {option.id for option in field.options}
+            found.append(
+                _facet(field.key, ((c.option, c.count) for c in counted if c.field_id == field.id and c.option in ids))
+            )
+        return tuple(facet for facet in found if facet.values)
+
     async def today(self, tenant_id: str) -> date:
         """The day it is where the tenant is."""
         async with self._database.tenant_tx(tenant_id) as tx:
             return self._today(tx.tenant.time_zone)
+
+    async def newest(self, tenant_id: str) -> date | None:
+        """The last day a conversation began on, None when there is none: for whoever looks at days without any."""
+        async with self._database.tenant_tx(tenant_id) as tx:
+            found = await tx.conversations.list(ConversationFilter(), Page(limit=1))
+            return day_of(found[0].started_at, ZoneInfo(tx.tenant.time_zone)) if found else None
 
     def _today(self, zone: str) -> date:
         return day_of(self._clock(), ZoneInfo(zone))
@@ -123,6 +151,15 @@ class ReadDashboard:
             if len(values) > MAX_VALUES:
                 raise InvalidInput.of(dimension.value, f"names more than {MAX_VALUES} values")
         return Period(first, last, zone, Step.of((last - first).days + 1))
+
+
+def _facet(name: str, counts: Iterable[tuple[str, int]]) -> CountedFacet:
+    """The most frequent value first."""
+    totals: dict[str, int] = {}
+    for value, n in counts:
+        totals[value] = totals.get(value, 0) + n
+    ordered = sorted(((v, n) for v, n in totals.items() if n > 0), key=lambda item: (-item[1], item[0]))
+    return CountedFacet(name=name, values=tuple(CountedValue(value=v, count=n) for v, n in ordered))
 
 
 def _of(counted: Sequence[Counted], field_id: str) -> list[Counted]:

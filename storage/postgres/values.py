@@ -107,6 +107,15 @@ where tenant_id = $1
 order by field_key, field_id, subject, subject_id, (layer = 'human') desc
 """  # noqa: S608
 
+_EFFECTIVE_OF_SEVERAL = f"""
+select distinct on (conversation_id, field_key, field_id, subject, subject_id) {_COLUMNS}
+from field_value
+where tenant_id = $1
+  and conversation_id = any ($2::uuid[])
+  and superseded_at is null
+order by conversation_id, field_key, field_id, subject, subject_id, (layer = 'human') desc
+"""  # noqa: S608
+
 _HISTORY = f"""
 select {_COLUMNS}
 from field_value
@@ -151,6 +160,9 @@ class PostgresValues(Repository):
         else:
             rows = await self._rows(_CURRENT, conversation_id, layer)
         return [_value(row) for row in rows]
+
+    async def effective(self, conversation_ids: Sequence[str]) -> Sequence[FieldValue]:
+        return [_value(row) for row in await self._rows(_EFFECTIVE_OF_SEVERAL, list(conversation_ids))]
 
     async def history(self, conversation_id: str, field_key: str) -> Sequence[FieldValue]:
         """Newest first, superseded ones too."""
