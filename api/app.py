@@ -7,7 +7,20 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, sources, uploads
+from api.routes import (
+    catalogue,
+    conversations,
+    dashboard,
+    dead_letters,
+    docs,
+    health,
+    platform,
+    reading,
+    search,
+    sources,
+    uploads,
+    users,
+)
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -16,8 +29,10 @@ ROUTERS: tuple[APIRouter, ...] = (
     uploads.router,
     search.router,
     sources.router,
+    dashboard.router,
     dead_letters.router,
     catalogue.router,
+    users.router,
     platform.router,
     health.router,
     docs.router,

@@ -85,7 +85,7 @@ class _Exchange:
         except Exception as error:
             _log.error("defect", extra={"fields": self._facts() | {"error": _name(error), "frames": _frames(error)}})
             if not self._status:
-                await defect(self._request_id)(self._scope, self._watch, self._answer)
+                await defect(self._scope)(self._scope, self._watch, self._answer)
         finally:
             self._tell()
 

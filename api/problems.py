@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from api.body import BodyTimeout, Gone
+from api.web import errors as pages
 from domain import errors
 from domain.strict_json import MalformedBody, invalid
 
@@ -88,7 +89,7 @@ def of_error(error: errors.ParleyError, request_id: str) -> Response:
     """The problem document of an error. A defect says nothing but its request id."""
     status = status_of(error)
     if status == 500:
-        return defect(request_id)
+        return response(_defect(request_id))
     fields = error.problems if isinstance(error, errors.InvalidInput) else ()
     return response(
         Problem(
@@ -105,18 +106,23 @@ def of_error(error: errors.ParleyError, request_id: str) -> Response:
     )
 
 
-def defect(request_id: str) -> Response:
+def defect(scope: Mapping[str, Any]) -> Response:
     """The answer to what should not have happened."""
-    return response(
-        Problem(
-            type="urn:parley:problem:internal",
-            title=errors.ParleyError.title,
-            status=500,
-            detail="This is a defect. Please report it with the request id.",
-            code="internal",
-            request_id=request_id,
-            retryable=False,
-        )
+    request_id = request_id_of(scope)
+    if pages.wants_page(scope):
+        return pages.page(scope, 500, "", request_id, {})
+    return response(_defect(request_id))
+
+
+def _defect(request_id: str) -> Problem:
+    return Problem(
+        type="urn:parley:problem:internal",
+        title=errors.ParleyError.title,
+        status=500,
+        detail="This is a defect. Please report it with the request id.",
+        code="internal",
+        request_id=request_id,
+        retryable=False,
     )
 
 
@@ -138,17 +144,25 @@ async def _parley_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.ParleyError)
     if status_of(error) == 500:
         raise error  # logged by the middleware, like every other defect
+    if pages.wants_page(request.scope):
+        status = status_of(error)
+        headers = {} if status == 401 else _headers(error, status)
+        return pages.page(request.scope, status, error.message, request_id_of(request.scope), headers)
     return of_error(error, request_id_of(request.scope))
 
 
 async def _validation_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
+    if pages.wants_page(request.scope):  # an address that is mistyped leads nowhere
+        return pages.page(request.scope, 404, "", request_id_of(request.scope), {})
     # FastAPI's locations start with where the value came from: query, path, header.
     return of_error(invalid(list(error.errors()), skip=1), request_id_of(request.scope))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    if pages.wants_page(request.scope):
+        return pages.page(request.scope, error.status_code, "", request_id_of(request.scope), error.headers or {})
     code, detail = _HTTP_TEXTS.get(error.status_code, ("http_error", HTTPStatus(error.status_code).phrase))
     problem = Problem(
         type=f"urn:parley:problem:{code}",

@@ -64,6 +64,9 @@ class InstantWiring:
     async def run_indexer(self, stop: asyncio.Event) -> None:
         raise NotImplementedError("no role of the bench hosts the indexer")
 
+    async def run_folder(self, stop: asyncio.Event) -> None:
+        raise NotImplementedError("no role of the bench hosts the folder")
+
     def _ingest(self) -> Activity:
         content = self._storage.content
         puller = wiring.build_audio_puller(self._settings, content)

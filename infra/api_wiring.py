@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from temporalio.runtime import Runtime
@@ -18,11 +19,14 @@ from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
 from services.catalogue import Catalogue
 from services.correct_conversation import CorrectConversation
+from services.dashboard import ReadDashboard
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
+from services.listen import ListenToCall
 from services.observation import Observer
+from services.passwords import Passwords
 from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator, QueueInspector
 from services.provision import Provision
@@ -32,8 +36,10 @@ from services.readers import Readers
 from services.readiness import Probe, Readiness
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sign_in import SessionRules, SignIn
 from services.sources import Sources
 from services.uploads import Uploads, UploadTokens
+from services.users import ManageUsers
 
 if TYPE_CHECKING:
     from infra.telemetry.tracing import Tracing
@@ -69,7 +75,11 @@ def build_api_services(
         database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts, observer=observer
     )
     readers = readers or build_readers()
-    tokens = UploadTokens(resolve_key(settings.master_key))
+    master_key = resolve_key(settings.master_key)
+    tokens, passwords = UploadTokens(master_key), Passwords()
+    rules = SessionRules(
+        idle=timedelta(minutes=settings.session_idle_minutes), most=timedelta(hours=settings.session_hours)
+    )
     return ApiServices(
         authenticate=Authenticate(database),
         accept=accept,
@@ -79,6 +89,10 @@ def build_api_services(
         reenter=Reenter(database, orchestrator),
         uploads=Uploads(database, content, tokens, max_bytes=settings.max_upload_bytes),
         search=SearchConversations(database, storage.search),
+        dashboard=ReadDashboard(database),
+        listen=ListenToCall(database, content),
+        sign_in=SignIn(database, passwords, master_key, rules=rules),
+        users=ManageUsers(database, passwords),
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),
         sources=Sources(database, readers, ReadEvents(readers)),

@@ -144,6 +144,12 @@ class Settings(BaseSettings):
     max_audio_minutes: float = Field(240.0, gt=0)
     audio_url_hosts: Names = ()
     """Hosts audio may be pulled from; empty: none."""
+    trusted_proxies: Names = ()
+    """Addresses of proxies whose word on a caller's address and scheme is taken (`X-Forwarded-…`); empty: nobody's."""
+    session_idle_minutes: float = Field(120.0, gt=0)
+    """Unused so long, a person is signed out."""
+    session_hours: float = Field(12.0, gt=0)
+    """After so long a person signs in anew."""
 
     # -- engines
     deepgram_api_key: Reference = SecretRef("env:DEEPGRAM_API_KEY")

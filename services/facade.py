@@ -7,9 +7,11 @@ from services.authenticate import Authenticate
 from services.backlog import BacklogLimit
 from services.catalogue import Catalogue
 from services.correct_conversation import CorrectConversation
+from services.dashboard import ReadDashboard
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.idempotency import Idempotency
+from services.listen import ListenToCall
 from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator
 from services.provision import Provision
@@ -18,8 +20,10 @@ from services.readiness import Readiness
 from services.receive_events import ReceiveEvents
 from services.rerun import Reenter
 from services.search import SearchConversations
+from services.sign_in import SignIn
 from services.sources import Sources
 from services.uploads import Uploads
+from services.users import ManageUsers
 
 MIB = 1024 * 1024
 
@@ -44,6 +48,10 @@ class ApiServices:
     reenter: Reenter
     uploads: Uploads
     search: SearchConversations
+    dashboard: ReadDashboard
+    listen: ListenToCall
+    sign_in: SignIn
+    users: ManageUsers
     dead_letters: ReadDeadLetters
     catalogue: Catalogue
     sources: Sources

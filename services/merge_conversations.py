@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from domain.conversation import Conversation, Note
 from domain.ids import derived_id
 from domain.values import EvidenceState, FieldValue, Layer, SubjectKind
-from services.persist_run import bucket, rollup_deltas
 from storage.protocols import TenantTx
 
 ACTOR = "parley"
@@ -25,7 +24,7 @@ async def merge(tx: TenantTx, gone: Sequence[Conversation], into: Conversation) 
     await tx.threads.merge(gone, into)
     notes: list[Note] = []
     for conversation in gone:
-        await _leave_counts(tx, conversation)
+        await tx.rollups.count_values(conversation.id)
         notes += await _take_human_values(tx, conversation, into)
         await tx.outbox.search_dirty(conversation.id)
         await tx.outbox.event(MERGED_EVENT, conversation.id)
@@ -50,13 +49,6 @@ async def _take_human_values(tx: TenantTx, gone: Conversation, into: Conversatio
         Note(code=NOT_TAKEN, detail=f"{value.field_key} was also set by a person in {gone.id}; that value is there.")
         for value in left
     ]
-
-
-async def _leave_counts(tx: TenantTx, gone: Conversation) -> None:
-    values = await tx.values.current(gone.id, Layer.AI)
-    if values:
-        fields = {field.id: field for field in await tx.catalog.fields()}
-        await tx.values.add_rollups(rollup_deltas(values, fields, bucket(gone.started_at), sign=-1))
 
 
 async def _human_values(

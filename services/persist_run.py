@@ -1,18 +1,16 @@
-"""What a finished run leaves behind: values, ledger, rollup deltas, status. One transaction, or nothing."""
+"""What a finished run leaves behind: values, ledger, counts, status. One transaction, or nothing."""
 
-from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Sequence
+from datetime import timedelta
 
 from domain.clock import utc_now
 from domain.contracts import RunRef
 from domain.conversation import Conversation, Lane, Stage, Status
-from domain.fields import CustomField, FieldType
 from domain.ids import derived_id
 from domain.ledger import GAP_STATES, Reason, RunState, TaskRun
 from domain.values import FieldValue, Layer, ValueKind
-from storage.protocols import AnswerRecord, DeadLetter, RollupDelta, TenantTx
+from storage.protocols import AnswerRecord, DeadLetter, TenantTx
 
-BUCKET = timedelta(minutes=15)
 PAUSES = {Reason.ENGINE_QUOTA: timedelta(hours=1), Reason.ENGINE_RATE_LIMITED: timedelta(minutes=10)}
 """How long a run parked for its engine waits before it is entered again."""
 
@@ -26,7 +24,7 @@ async def persist_run(tx: TenantTx, run: RunRef, conversation: Conversation) -> 
         await tx.ledger.record_answers([_lost(r) for r in lost])
     values = [v for a in answers if a.task_run.state is RunState.RAN for v in a.values]
     if values or run.revision > 1:
-        await _write_values(tx, run, conversation, values)
+        await _write_values(tx, run, values)
     gaps = [a.task_run for a in answers if a.task_run.state in GAP_STATES]
     gaps += [r for r in planned if r.state in GAP_STATES and r.id not in {g.id for g in gaps}]
     gaps += [_lost(r).task_run for r in lost]
@@ -50,47 +48,11 @@ def _lost(row: TaskRun) -> AnswerRecord:
     return AnswerRecord(task_run=row.model_copy(update=update), values=())
 
 
-async def _write_values(tx: TenantTx, run: RunRef, conversation: Conversation, values: Sequence[FieldValue]) -> None:
-    before = await tx.values.current(run.conversation_id, Layer.AI) if run.revision > 1 or run.entry > 1 else ()
-    fields = {f.id: f for f in await tx.catalog.fields()}
-    replaced = {(v.field_id, v.subject_id) for v in values}
-    gone = [v for v in before if (v.field_id, v.subject_id) in replaced]
+async def _write_values(tx: TenantTx, run: RunRef, values: Sequence[FieldValue]) -> None:
     await tx.values.put(values)
     if run.revision > 1:
         await tx.values.mark_human_stale(run.conversation_id, run.revision)
-    at = bucket(conversation.started_at)
-    await tx.values.add_rollups([*rollup_deltas(gone, fields, at, sign=-1), *rollup_deltas(values, fields, at, sign=1)])
-
-
-def bucket(at: datetime) -> datetime:
-    """Start of the 15-minute UTC bucket."""
-    return at - (at - datetime.min.replace(tzinfo=at.tzinfo)) % BUCKET
-
-
-def rollup_deltas(
-    values: Iterable[FieldValue], fields: dict[str, CustomField], at: datetime, *, sign: int
-) -> list[RollupDelta]:
-    """The change these values make: a count and a sum for numbers, a count per option for choices and booleans."""
-    deltas = []
-    for value in values:
-        field = fields.get(value.field_id)
-        if field is None or value.value is None:
-            continue
-        if field.type in (FieldType.INTEGER, FieldType.DECIMAL):
-            assert isinstance(value.value, (int, float))
-            deltas.append(_delta(field, at, None, sign, sign * float(value.value)))
-        elif field.type is FieldType.MULTI_CHOICE:
-            assert isinstance(value.value, tuple)
-            deltas += [_delta(field, at, option, sign, None) for option in value.value]
-        elif field.type in (FieldType.CHOICE, FieldType.BOOLEAN):
-            deltas.append(_delta(field, at, str(value.value).lower(), sign, None))
-        else:
-            deltas.append(_delta(field, at, None, sign, None))
-    return deltas
-
-
-def _delta(field: CustomField, at: datetime, option: str | None, count: int, total: float | None) -> RollupDelta:
-    return RollupDelta(field_id=field.id, bucket=at, option=option, count=count, total=total)
+    await tx.rollups.count_values(run.conversation_id)
 
 
 async def _keep_gaps(tx: TenantTx, run: RunRef, conversation: Conversation, gaps: Sequence[TaskRun]) -> None:

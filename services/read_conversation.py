@@ -179,6 +179,15 @@ class ReadConversation:
             hashes,
         )
 
+    async def values_of(
+        self, tenant_id: str, conversation_ids: Sequence[str], *, sensitive: bool = False
+    ) -> tuple[Mapping[str, tuple[FieldValue, ...]], Mapping[str, CustomField]]:
+        """Effective values by conversation, and the fields by id: for the rows of a list."""
+        async with self._database.tenant_tx(tenant_id) as tx:
+            fields = await _fields(tx)
+            found = _visible(await tx.values.effective(conversation_ids), fields, sensitive=sensitive)
+        return {id_: tuple(v for v in found if v.conversation_id == id_) for id_ in conversation_ids}, fields
+
     async def executions(self, tenant_id: str, conversation_id: str, revision: int | None = None) -> Executions:
         async with self._database.tenant_tx(tenant_id) as tx:
             conversation = await tx.conversations.get(conversation_id)

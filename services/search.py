@@ -16,8 +16,9 @@ from domain.conversation import Conversation, Frozen
 from domain.errors import InvalidInput, NotFound
 from domain.filters import Filter, FilterSchema, from_json, parse, to_json
 from domain.filters.conditions import HOLDINGS
+from domain.filters.forms import expression_text
 from domain.filters.schema import FilterName
-from domain.filters.tree import MAX_LENGTH
+from domain.filters.tree import MAX_LENGTH, And, conjunction
 from domain.highlights import Fragment, fragments
 from domain.names import NameType
 from domain.search import (
@@ -128,6 +129,25 @@ class SearchConversations:
             next_cursor=None if page.next is None else _Cursor.of(fingerprint, now, page.next).text(),
             notes=_notes(query.words),
             backend=self._index.backend,
+        )
+
+    async def conditions(
+        self, tenant_id: str, where: str, *, may_see_sensitive: bool = False
+    ) -> tuple[tuple[str, str], ...]:
+        """What a filter is joined of with `and`: (condition, the filter without it), both as text.
+
+        Raises InvalidFilter, NotFound (tenant), Unavailable.
+        """
+        async with self._database.tenant_tx(tenant_id) as tx:
+            schema = FilterSchema.of(await tx.catalog.fields(), may_see_sensitive=may_see_sensitive)
+            found = _filter(where, schema, self._clock(), tx.tenant.time_zone)
+        if found is None:
+            return ()
+        parts = found.expression.parts if isinstance(found.expression, And) else (found.expression,)
+        rests = [tuple(part for other, part in enumerate(parts) if other != number) for number in range(len(parts))]
+        return tuple(
+            (expression_text(part), expression_text(conjunction(rest)) if rest else "")
+            for part, rest in zip(parts, rests, strict=True)
         )
 
 

@@ -8,7 +8,7 @@ its SQL carries the tenant predicate, and row-level security stands behind it. L
 exception rolls back. Repositories raise NotFound, Conflict, Superseded; a lost database is Unavailable.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
@@ -24,6 +24,8 @@ from domain.fields import CustomField
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
 from domain.mapping import Format, SourceMapping
+from domain.people import NewUser, SessionRecord, User, UserChange
+from domain.rollups import Counted, Dimension, Narrowing, Period
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec, TaskVersion
 from domain.tenants import NewPartner, NewTenant, TenantChange
 from domain.turns import Turn
@@ -268,16 +270,6 @@ class UsageEvent(Frozen):
     audio_ms: int
     cost_usd: float
     price_version: str
-
-
-class RollupDelta(Frozen):
-    """Change of a field's count and sum in a 15-minute UTC bucket; `option` for choices and booleans."""
-
-    field_id: str
-    bucket: datetime
-    option: str | None
-    count: int
-    total: float | None
 
 
 class AnswerRecord(Frozen):
@@ -535,9 +527,66 @@ class Values(Protocol):
         ...
 
     async def current(self, conversation_id: str, layer: Layer | None = None) -> Sequence[FieldValue]: ...
+    async def effective(self, conversation_ids: Sequence[str]) -> Sequence[FieldValue]:
+        """The effective values of several conversations."""
+        ...
+
     async def history(self, conversation_id: str, field_key: str) -> Sequence[FieldValue]: ...
     async def mark_human_stale(self, conversation_id: str, revision: int) -> None: ...
-    async def add_rollups(self, deltas: Sequence[RollupDelta]) -> None: ...
+
+
+class Rollups(Protocol):
+    """What dashboards read: counts by field, option, time and dimension. Writing a conversation's row counts it by
+    itself; its values are counted by `count_values`."""
+
+    async def count_values(self, conversation_id: str) -> None:
+        """Count the conversation's effective values as they are now, in the place of what they were counted as before.
+        Repeatable. The caller holds the conversation's row."""
+        ...
+
+    async def fold(self, limit: int) -> int:
+        """Add up to `limit` waiting deltas to the sums, each exactly once; answers how many there were."""
+        ...
+
+    async def read(self, field_ids: Sequence[str], period: Period, narrowing: Narrowing) -> Sequence[Counted]:
+        """Sums and what is not folded yet, by step, field and option; nothing that counts 0."""
+        ...
+
+    async def choices(self) -> Mapping[Dimension, tuple[str, ...]]:
+        """Every value there is of each dimension, in order."""
+        ...
+
+
+class Users(Protocol):
+    """The tenant's accounts and who is signed in. Addresses are in lower case."""
+
+    async def add(self, user_id: str, new: NewUser, password_hash: str) -> User:
+        """Raises Conflict when the address is taken."""
+        ...
+
+    async def list(self) -> Sequence[User]:
+        """By address, those that are gone left out."""
+        ...
+
+    async def get(self, user_id: str) -> User: ...
+    async def find(self, email: str) -> tuple[User, str | None] | None:
+        """The account and its password's hash."""
+        ...
+
+    async def change(self, user_id: str, change: UserChange) -> User: ...
+    async def set_password(self, user_id: str, password_hash: str) -> None: ...
+    async def open_session(self, session: SessionRecord, token_hash: bytes) -> None:
+        """Sessions of the same person that are over are forgotten."""
+        ...
+
+    async def session(self, token_hash: bytes) -> tuple[SessionRecord, User] | None:
+        """None for one that was revoked; whether it has expired is for the caller to see."""
+        ...
+
+    async def seen(self, session_id: str, at: datetime) -> None: ...
+    async def revoke(self, user_id: str, *, at: datetime, session_id: str | None = None) -> None:
+        """One session, or all of the person's. Repeatable."""
+        ...
 
 
 class Outbox(Protocol):
@@ -619,6 +668,8 @@ class TenantTx(Protocol):
     catalog: Catalog
     ledger: Ledger
     values: Values
+    rollups: Rollups
+    users: Users
     outbox: Outbox
     dead_letters: DeadLetters
     uploads: Uploads
@@ -682,6 +733,20 @@ class Platform(Protocol):
         """What waits, is parked or was given up: a look at every tenant, so not for every request."""
         ...
 
+    async def rollups_waiting(self, limit: int) -> Sequence[str]:
+        """Ids of tenants with deltas that are not folded."""
+        ...
+
+    async def sign_in_try(self, tries: Sequence[tuple[bytes, int]]) -> float:
+        """Counts a try under each (key of 32 bytes, free tries), and answers 0; or counts nothing and answers for how
+        many seconds no try is taken."""
+        ...
+
+    async def signed_in(self, account: bytes, address: bytes) -> None:
+        """Forgets the account's tries and takes back the address's last one."""
+        ...
+
+    async def tenant_named(self, slug: str) -> Tenant | None: ...
     async def tenants(self) -> Sequence[Tenant]: ...
     async def partners(self) -> Sequence[Partner]: ...
     async def create_partner(self, new: NewPartner) -> Partner:

@@ -49,6 +49,10 @@ class Wiring(Protocol):
         """Drains the search outbox until `stop` is set."""
         ...
 
+    async def run_folder(self, stop: asyncio.Event) -> None:
+        """Folds rollups until `stop` is set."""
+        ...
+
 
 Work = Coroutine[None, None, None]
 
@@ -147,6 +151,7 @@ def _beside(roles: Sequence[RoleSpec], client: Client, wiring: Wiring, stop: asy
     hosted = {
         Hosted.RECONCILER_SCHEDULE: lambda: keep_reconcile_schedule(client, stop),
         Hosted.SEARCH_INDEXER: lambda: wiring.run_indexer(stop),
+        Hosted.ROLLUP_FOLDER: lambda: wiring.run_folder(stop),
     }
     wanted = [name for name in hosted if any(name in role.hosts for role in roles)]
     return [_keep_up(name.value, hosted[name], stop) for name in wanted]

@@ -30,6 +30,7 @@ class Hosted(StrEnum):
     """What a role runs besides its task queues."""
 
     SEARCH_INDEXER = "search-indexer"
+    ROLLUP_FOLDER = "rollup-folder"
     RECONCILER_SCHEDULE = "reconciler-schedule"
 
 

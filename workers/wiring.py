@@ -24,6 +24,7 @@ from infra.telemetry.observer import ProcessObserver
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
 from services.accept_conversation import AcceptConversation
+from services.fold_rollups import run_folder
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -57,6 +58,9 @@ class WorkerWiring:
 
     async def run_indexer(self, stop: asyncio.Event) -> None:
         await run_indexer(self._storage.database, self._storage.search, stop, observer=self._observer)
+
+    async def run_folder(self, stop: asyncio.Event) -> None:
+        await run_folder(self._storage.database, stop)
 
     @cached_property
     def _engines(self) -> EnginePool:

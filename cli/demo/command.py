@@ -84,6 +84,8 @@ async def _show(state: StateFolder, record: StackRecord, began: float) -> bool:
     report.write(state.path / REPORT_FILE, result)
     with ParleyClient(Connection(record.addresses["api"], operator_key(state), _tenant(state))) as client:
         await asyncio.to_thread(report.show, output.out, client, result)
+        password = await asyncio.to_thread(tenant.viewer, client)
+    report.show_door(output.out, record.addresses["api"], tenant.TENANT["slug"], tenant.PERSON["email"], password)
     return result.succeeded
 
 

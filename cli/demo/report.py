@@ -124,6 +124,13 @@ def show(console: Console, client: ParleyClient, result: DemoResult) -> None:
     console.print(_totals(result))
 
 
+def show_door(console: Console, address: str, slug: object, email: str, password: str) -> None:
+    """Where the pages are and how to get in. The password is told here and nowhere else."""
+    lines = (("dashboard", f"{address}/dashboard?tenant={slug}"), ("sign in as", email), ("password", password))
+    for label, text in lines:
+        console.print(Text(f"{label:>12}  {text}"), soft_wrap=True)
+
+
 def _known(fields: FieldsOut) -> list[ValueOut]:
     order = {key: position for position, key in enumerate(FIRST_FIELDS)}
     known = [v for v in fields.effective if v.kind is not ValueKind.UNKNOWN]

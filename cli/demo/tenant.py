@@ -1,5 +1,6 @@
 """An operator, a partner and a tenant with the starter tasks active, set up over the public API."""
 
+import secrets
 from typing import Any
 
 from cli.client import ApiProblem, ParleyClient
@@ -19,6 +20,8 @@ TENANT = {
     },
     "retention": {"audio_days": 90, "text_days": 365, "insight_days": 730},
 }
+PERSON = {"email": "demo@example.com", "name": "Demo Person", "role": "operator"}
+"""Who looks at the demo's pages; as an operator, so that nothing is hidden."""
 
 
 def set_up(client: ParleyClient) -> str:
@@ -30,6 +33,17 @@ def set_up(client: ParleyClient) -> str:
         if task["active"] is None and task["newest"] is not None:
             client.request("POST", f"/v1/tasks/{task['slug']}/activation", json={})
     return tenant_id
+
+
+def viewer(client: ParleyClient, email: str = PERSON["email"]) -> str:
+    """The password of the demo's person, made anew: it is shown once and kept nowhere."""
+    password = secrets.token_urlsafe(12)
+    known = {user["email"]: user["id"] for user in client.request("GET", "/v1/users")["items"]}
+    if email in known:
+        client.request("PUT", f"/v1/users/{known[email]}/password", json={"password": password})
+    else:
+        client.request("POST", "/v1/users", json={**PERSON, "email": email, "password": password})
+    return password
 
 
 def _found_or_made(client: ParleyClient, path: str, body: dict[str, Any]) -> str:

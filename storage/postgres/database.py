@@ -18,12 +18,14 @@ from storage.postgres.ledger import PostgresLedger
 from storage.postgres.outbox import PostgresOutbox
 from storage.postgres.platform import PostgresPlatform
 from storage.postgres.renditions import PostgresRenditions
+from storage.postgres.rollups import PostgresRollups
 from storage.postgres.runs import PostgresRuns
 from storage.postgres.session import Session
 from storage.postgres.source_events import PostgresSourceEvents
 from storage.postgres.tenants import to_tenant
 from storage.postgres.threads import PostgresThreads
 from storage.postgres.uploads import PostgresUploads
+from storage.postgres.users import PostgresUsers
 from storage.postgres.values import PostgresValues
 from storage.protocols import (
     Audit,
@@ -34,11 +36,13 @@ from storage.protocols import (
     Ledger,
     Outbox,
     Renditions,
+    Rollups,
     Runs,
     SourceEvents,
     Tenant,
     Threads,
     Uploads,
+    Users,
     Values,
 )
 
@@ -64,6 +68,8 @@ class PostgresTenantTx:
         self.catalog: Catalog = PostgresCatalog(session, tenant)
         self.ledger: Ledger = PostgresLedger(session, tenant.id)
         self.values: Values = PostgresValues(session, tenant.id)
+        self.rollups: Rollups = PostgresRollups(session, tenant)
+        self.users: Users = PostgresUsers(session, tenant.id)
         self.outbox: Outbox = PostgresOutbox(session, tenant.id)
         self.dead_letters: DeadLetters = PostgresDeadLetters(session, tenant.id)
         self.uploads: Uploads = PostgresUploads(session, tenant.id)

@@ -72,6 +72,20 @@ class PostgresPlatform:
         rows = await self._rows("select * from platform_figures()")
         return [PlatformFigure.model_validate(dict(row)) for row in rows]
 
+    async def rollups_waiting(self, limit: int) -> Sequence[str]:
+        return [str(row[0]) for row in await self._rows("select platform_rollups_waiting($1)", limit)]
+
+    async def sign_in_try(self, tries: Sequence[tuple[bytes, int]]) -> float:
+        keys, free = [key for key, _ in tries], [number for _, number in tries]
+        return float(await self._value("select platform_sign_in_try($1, $2)", keys, free))
+
+    async def signed_in(self, account: bytes, address: bytes) -> None:
+        await self._value("select platform_signed_in($1, $2)", account, address)
+
+    async def tenant_named(self, slug: str) -> Tenant | None:
+        rows = await self._rows("select * from platform_tenant_named($1)", slug)
+        return to_tenant(rows[0]) if rows else None
+
     async def tenants(self) -> Sequence[Tenant]:
         return [to_tenant(row) for row in await self._rows("select * from platform_tenants()")]
 

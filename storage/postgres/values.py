@@ -1,4 +1,4 @@
-"""Field values in their layers, and the deltas their rollups are folded from."""
+"""Field values in their layers."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 from domain.errors import NotFound
 from domain.values import FieldValue, Layer
 from storage.postgres.repository import Repository
-from storage.protocols import RollupDelta
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -108,6 +107,15 @@ where tenant_id = $1
 order by field_key, field_id, subject, subject_id, (layer = 'human') desc
 """  # noqa: S608
 
+_EFFECTIVE_OF_SEVERAL = f"""
+select distinct on (conversation_id, field_key, field_id, subject, subject_id) {_COLUMNS}
+from field_value
+where tenant_id = $1
+  and conversation_id = any ($2::uuid[])
+  and superseded_at is null
+order by conversation_id, field_key, field_id, subject, subject_id, (layer = 'human') desc
+"""  # noqa: S608
+
 _HISTORY = f"""
 select {_COLUMNS}
 from field_value
@@ -126,14 +134,6 @@ where tenant_id = $1
   and layer = 'human'
   and superseded_at is null
   and not stale
-"""
-
-_ADD_ROLLUPS = """
-insert into rollup_delta (tenant_id, field_id, bucket, option, count, total)
-select $1, d.field_id, d.bucket, d.option, d.count, d.total
-from jsonb_to_recordset($2::jsonb) as d (
-  field_id uuid, bucket timestamptz, option text, count bigint, total double precision
-)
 """
 
 
@@ -161,6 +161,9 @@ class PostgresValues(Repository):
             rows = await self._rows(_CURRENT, conversation_id, layer)
         return [_value(row) for row in rows]
 
+    async def effective(self, conversation_ids: Sequence[str]) -> Sequence[FieldValue]:
+        return [_value(row) for row in await self._rows(_EFFECTIVE_OF_SEVERAL, list(conversation_ids))]
+
     async def history(self, conversation_id: str, field_key: str) -> Sequence[FieldValue]:
         """Newest first, superseded ones too."""
         return [_value(row) for row in await self._rows(_HISTORY, conversation_id, field_key)]
@@ -168,10 +171,6 @@ class PostgresValues(Repository):
     async def mark_human_stale(self, conversation_id: str, revision: int) -> None:
         """Human values given for revisions before this one."""
         await self._execute(_MARK_STALE, conversation_id, revision)
-
-    async def add_rollups(self, deltas: Sequence[RollupDelta]) -> None:
-        if deltas:
-            await self._execute(_ADD_ROLLUPS, deltas)
 
 
 def _value(row: "Record") -> FieldValue:

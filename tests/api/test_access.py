@@ -62,6 +62,8 @@ WITH_IDS = [operation for operation in OF_TENANT if operation.names and operatio
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/conversations/{conversation_id}/messages": {"messages": [{"author": "c1", "text": "mine now"}]},
     "PATCH /v1/conversations/{conversation_id}": {"tags": ["mine"]},
+    "PATCH /v1/users/{user_id}": {"name": "mine now"},
+    "PUT /v1/users/{user_id}/password": {"password": "mine from now on"},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
     "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
@@ -89,8 +91,10 @@ async def owned(api: ApiServer) -> Owned:
             run = await seeder.normalized(conversation)
             await seeder.concluded(run, Conclusion.FAILED, Stage.ANALYZE, "engine_unavailable")
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
+        user = {"email": "a@b.example", "name": "A", "role": "viewer", "password": "long enough to be one"}
+        account = client.post("/v1/users", json=user).json()["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
-    ids["tenant_id"] = tenant.id
+    ids |= {"tenant_id": tenant.id, "user_id": account}
     return Owned(tenant, ids)
 
 

@@ -6,6 +6,7 @@ The methods are read off the classes: a new one without a case here fails `test_
 import inspect
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
@@ -19,6 +20,8 @@ from domain.fields import CustomField
 from domain.ids import new_id
 from domain.intake import ConversationPatch
 from domain.ledger import RunState, TaskRun
+from domain.people import NewUser, SessionRecord, User, UserChange, UserRole
+from domain.rollups import CONVERSATIONS, Dimension, Period, Step
 from domain.tasks import AITask, TaskVersion
 from domain.values import FieldValue, Layer
 from storage.postgres.database import PostgresDatabase, PostgresTenantTx
@@ -30,7 +33,6 @@ from storage.protocols import (
     NewConversation,
     Page,
     Recording,
-    RollupDelta,
     Source,
     Tenant,
     TranscriptRecord,
@@ -51,6 +53,8 @@ from tests.support.storage import (
 )
 
 CALL_HASH, KEY = "request", "key"
+TOKEN_HASH = b"x" * 32
+ALWAYS = Period(date(2024, 1, 1), date(2026, 1, 1), "Europe/Berlin", Step.MONTH)
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ class Theirs:
     source: Source
     transcript: TranscriptRecord
     recording: Recording
+    user: User
+    session: SessionRecord
 
 
 Case = Callable[[PostgresTenantTx, Theirs], Awaitable[Any]]
@@ -133,11 +139,25 @@ CASES: dict[str, Case] = {
     "ledger.record_calls": lambda tx, t: tx.ledger.record_calls([(engine_call(), None)], t.conversation.id),
     "values.put": lambda tx, t: tx.values.put([t.value.model_copy(update={"id": new_id(), "value": 1})]),
     "values.current": lambda tx, t: tx.values.current(t.conversation.id),
+    "values.effective": lambda tx, t: tx.values.effective([t.conversation.id]),
     "values.history": lambda tx, t: tx.values.history(t.conversation.id, t.field.key),
     "values.mark_human_stale": lambda tx, t: tx.values.mark_human_stale(t.conversation.id, 9),
-    "values.add_rollups": lambda tx, t: tx.values.add_rollups(
-        [RollupDelta(field_id=t.field.id, bucket=START, option=None, count=1, total=None)]
+    "rollups.count_values": lambda tx, t: tx.rollups.count_values(t.conversation.id),
+    "rollups.fold": lambda tx, t: tx.rollups.fold(1_000),
+    "rollups.read": lambda tx, t: tx.rollups.read([t.field.id, CONVERSATIONS], ALWAYS, {}),
+    "rollups.choices": lambda tx, t: tx.rollups.choices(),
+    "users.add": lambda tx, t: tx.users.add(
+        t.user.id, NewUser(email=t.user.email, name="Mine", role=UserRole.VIEWER), "h"
     ),
+    "users.list": lambda tx, t: tx.users.list(),
+    "users.get": lambda tx, t: tx.users.get(t.user.id),
+    "users.find": lambda tx, t: tx.users.find(t.user.email),
+    "users.change": lambda tx, t: tx.users.change(t.user.id, UserChange(role=UserRole.OPERATOR)),
+    "users.set_password": lambda tx, t: tx.users.set_password(t.user.id, "mine"),
+    "users.open_session": lambda tx, t: tx.users.open_session(t.session.model_copy(update={"id": new_id()}), b"y" * 32),
+    "users.session": lambda tx, t: tx.users.session(TOKEN_HASH),
+    "users.seen": lambda tx, t: tx.users.seen(t.session.id, START + timedelta(hours=2)),
+    "users.revoke": lambda tx, t: tx.users.revoke(t.user.id, at=START),
     "outbox.search_dirty": lambda tx, t: tx.outbox.search_dirty(t.conversation.id),
     "outbox.event": lambda tx, t: tx.outbox.event("x", t.conversation.id),
     "dead_letters.put": lambda tx, t: tx.dead_letters.put(t.letter),
@@ -181,7 +201,14 @@ EMPTY: dict[str, Any] = {
     "ledger.calls_of": [],
     "ledger.find_call": None,
     "values.current": [],
+    "values.effective": [],
     "values.history": [],
+    "rollups.fold": 0,
+    "rollups.read": [],
+    "rollups.choices": dict.fromkeys(Dimension, ()),
+    "users.list": [],
+    "users.find": None,
+    "users.session": None,
     "dead_letters.list": [],
     "dead_letters.of_conversation": [],
     "idempotency.find": None,
@@ -195,7 +222,10 @@ OWN = {
     "catalog.put_source",
     "catalog.deactivate",
     "values.mark_human_stale",
-    "values.add_rollups",
+    "rollups.count_values",
+    "users.add",
+    "users.seen",
+    "users.revoke",
     "outbox.search_dirty",
     "outbox.event",
     "uploads.open",
@@ -291,6 +321,19 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         await tx.idempotency.keep(KEY, "body", 200, b"theirs")
         await tx.outbox.search_dirty(conversation.id)
         await tx.outbox.event("x", conversation.id)
+        await tx.rollups.count_values(conversation.id)
+        await tx.rollups.fold(1_000)
+        await tx.conversations.set_status(conversation.id, Status.PROCESSING)  # a delta that is not folded
+        user = await tx.users.add(new_id(), NewUser(email="a@b.example", name="A", role=UserRole.VIEWER), "hash")
+        session = SessionRecord(
+            id=new_id(),
+            user_id=user.id,
+            origin=None,
+            created_at=START,
+            seen_at=START,
+            expires_at=START + timedelta(hours=1),
+        )
+        await tx.users.open_session(session, TOKEN_HASH)
         source = await tx.catalog.put_source(
             Source(id=new_id(), slug="theirs", channel=None, time_zone="Asia/Tokyo", settle_minutes=7)
         )
@@ -310,6 +353,8 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         source=source,
         transcript=transcript,
         recording=recording,
+        user=user,
+        session=session,
     )
 
 

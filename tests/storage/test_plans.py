@@ -245,6 +245,7 @@ async def test_what_the_pipeline_reads(many: Many, session: Explaining) -> None:
     for layer in (None, Layer.AI, Layer.EFFECTIVE):
         await values.current(conversation_id, layer)
     await values.history(conversation_id, "key")
+    await values.effective([conversation_id])
 
     for plan in session.plans:
         big = {"conversation", "rendition", "conversation_entry", "task_run", "field_value"}

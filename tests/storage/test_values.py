@@ -10,11 +10,10 @@ from hypothesis import strategies as st
 from domain.conversation import Conversation
 from domain.errors import NotFound
 from domain.fields import CustomField, FieldType
-from domain.ids import new_id
 from domain.values import FieldValue, Layer, SubjectKind
 from storage.postgres.database import PostgresDatabase
-from storage.protocols import RollupDelta, Tenant
-from tests.support.storage import START, accept, field, new_conversation, value
+from storage.protocols import Tenant
+from tests.support.storage import accept, field, new_conversation, value
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +132,11 @@ async def test_the_human_layer_wins_and_survives(
     assert await current(db, conversation, Layer.AI) == [again, only_ai]
     assert await current(db, conversation, Layer.HUMAN) == [human]
     assert await current(db, conversation, Layer.EFFECTIVE) == [human, only_ai]
+    another = await accept(db, tenant.id)
+    await put(db, value(tenant, another, of, 3))
+    async with db.tenant_tx(tenant.id) as tx:
+        found = await tx.values.effective([conversation.id, another.id])
+    assert sorted(v.value for v in found if v.field_key == of.key) == [3, 5]
     assert len(await current(db, conversation)) == 3
 
 
@@ -200,22 +204,3 @@ async def test_fields_and_conversations_must_be_the_tenants(
         with pytest.raises(NotFound):
             await put(db, wrong)
     assert await current(db, mine) == []
-
-
-async def test_rollup_deltas_are_appended(db: PostgresDatabase, tenant: Tenant) -> None:
-    field_id = new_id()
-    deltas = [
-        RollupDelta(field_id=field_id, bucket=START, option=None, count=1, total=4.5),
-        RollupDelta(field_id=field_id, bucket=START, option="red", count=-1, total=None),
-    ]
-    async with db.tenant_tx(tenant.id) as tx:
-        await tx.values.add_rollups(deltas)
-        await tx.values.add_rollups(deltas)
-        await tx.values.add_rollups([])
-        rows = await tx.session.rows(
-            "select option, count, total, bucket from rollup_delta where tenant_id = $1 and field_id = $2 order by id",
-            tenant.id,
-            field_id,
-        )
-
-    assert [tuple(row) for row in rows] == [(None, 1, 4.5, START), ("red", -1, None, START)] * 2

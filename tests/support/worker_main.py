@@ -70,6 +70,10 @@ class ScriptedWiring:
         await stop.wait()
         self._folder.note("indexer-done")
 
+    async def run_folder(self, stop: asyncio.Event) -> None:
+        self._folder.note("folder")
+        await stop.wait()
+
 
 def main() -> None:
     folder, roles = Folder(Path(sys.argv[1])), sys.argv[2:]

@@ -3,7 +3,7 @@
 from storage.migrations.steps import refuse_downgrade, run_sql_folder
 
 revision = "0007"
-down_revision = "0003"
+down_revision = "0006"
 branch_labels = None
 depends_on = None
 
