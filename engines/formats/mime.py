@@ -187,6 +187,8 @@ class Cutter:
             self.broken = True
             likely = _LIKELY_BOUNDARY.search(self._data, max(0, part.start - 1), part.end)
             edges = self._edges(likely[1], part) if likely else []
+        if not edges:
+            return
         for (_, start), (end, _) in zip(edges, [*edges[1:], (part.end, part.end)], strict=True):
             if self._parts >= MOST_PARTS:
                 self.left_out = True
