@@ -8,11 +8,14 @@ from domain.errors import InvalidInput, TooLarge
 from domain.strict_json import MalformedBody
 
 CHUNK = 262_144
-LARGEST_ITEM = 64 * 1024 * 1024
-"""Bytes of one item. What a conversation may hold is far less."""
+LARGEST_ITEM = 32 * 1024 * 1024
+"""Bytes of one item; a thread of 20,000 messages has some 10 MB."""
+
+DEEPEST = 500
 
 _BOM = b"\xef\xbb\xbf"
-_STRUCTURE = re.compile(rb'["\\{}\[\],]')
+_AT_THE_TOP = re.compile(rb'["{}\[\],]')
+_INSIDE = re.compile(rb'["{}\[\]]')
 _IN_STRING = re.compile(rb'["\\]')
 _BLANKS = b" \t\r\n"
 _NOT_BLANK = re.compile(rb"[^ \t\r\n]")
@@ -107,7 +110,8 @@ class _Scanner:
 
     def __call__(self, window: bytearray, at: int) -> tuple[int | None, int]:
         while True:
-            found = (_IN_STRING if self._in_string else _STRUCTURE).search(window, at)
+            pattern = _IN_STRING if self._in_string else _INSIDE if self._depth else _AT_THE_TOP
+            found = pattern.search(window, at)
             if found is None:
                 return None, len(window)
             start = found.start()
@@ -122,6 +126,8 @@ class _Scanner:
                 self._in_string = not self._in_string
             elif mark in b"{[":
                 self._depth += 1
+                if self._depth > DEEPEST:
+                    raise MalformedBody.of("body", "is nested too deeply")
             elif mark in b"}]" and self._depth:
                 self._depth -= 1
                 if not self._depth and not self._ends:

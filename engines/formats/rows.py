@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from domain.errors import InvalidInput, TooLarge
-from engines.formats.charsets import codec_of, decoded
+from engines.formats.charsets import codec_of, most_likely
 
 LARGEST_ROW = 4 * 1024 * 1024
 """Characters of one row, all its lines together: a message has one million at most."""
@@ -17,6 +17,7 @@ MOST_COLUMNS = 1000
 
 _HEAD = 65_536
 _SHOWN = 1000
+_WIDE = ("utf-16", "utf-32", "utf-7")
 _OPEN = "has a quotation mark that does not end"
 _DELIMITERS = ",;\t|"
 _QUOTED = re.compile(r'"[^"]*"')
@@ -48,10 +49,10 @@ class Table:
         head = _head(body)
         if not head.strip(b"\xef\xbb\xbf \t\r\n"):
             raise InvalidInput.of("body", "is empty")
-        if b"\0" in head and not head.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise InvalidInput.of("body", "is no table of text: it holds the character NUL")
         self.charset = charset_of(head, charset)
-        errors = "surrogateescape" if not self.charset.startswith("utf-16") else "replace"
+        if b"\0" in head and not self.charset.startswith(_WIDE):
+            raise InvalidInput.of("body", "is no table of text: it holds the character NUL")
+        errors = "replace" if self.charset.startswith(_WIDE) else "surrogateescape"
         text = io.TextIOWrapper(
             io.BufferedReader(_Joined(head, body)), encoding=self.charset, errors=errors, newline=""
         )
@@ -130,7 +131,10 @@ class Table:
                     yield fields, line, self._lines.taken(), None
 
     def _bytes(self, text: str) -> bytes:
-        return text.encode(self.charset, "surrogateescape" if not self.charset.startswith("utf-16") else "replace")
+        try:
+            return text.encode(self.charset, "surrogateescape")
+        except UnicodeError:
+            return text.encode(self.charset, "replace")
 
 
 def charset_of(head: bytes, said: str | None) -> str:
@@ -141,7 +145,7 @@ def charset_of(head: bytes, said: str | None) -> str:
     if head.startswith(b"\xef\xbb\xbf"):
         return "utf-8-sig"
     if named is not None:
-        return named
+        return f"{named}-le" if named in ("utf-16", "utf-32") else named  # without a mark that says which end first
     good, bad = 0, []
     for line in head.splitlines():
         if line.isascii():
@@ -154,7 +158,7 @@ def charset_of(head: bytes, said: str | None) -> str:
             good += 1
     if good >= len(bad):
         return "utf-8"
-    return decoded(b"\n".join(bad), None).charset
+    return most_likely(b"\n".join(bad))
 
 
 def _delimiter(header: str) -> str:
@@ -226,11 +230,16 @@ class _Lines:
             return first
         rest = first
         while rest and not rest.endswith("\n"):
-            rest = self._text.readline(LARGEST_ROW)
+            rest = self._pull()
         return first[:_SHOWN]
 
     def _pull(self) -> str:
-        return self._waiting.pop() if self._waiting else self._text.readline(LARGEST_ROW + 1)
+        if self._waiting:
+            return self._waiting.pop()
+        try:
+            return self._text.readline(LARGEST_ROW + 1)
+        except UnicodeError:
+            raise InvalidInput.of("body", f"is not {self._text.encoding.upper()}") from None
 
 
 class _Joined(io.RawIOBase):
