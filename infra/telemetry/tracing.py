@@ -119,7 +119,7 @@ def within(context: Context) -> Iterator[None]:
         contexts.detach(token)
 
 
-class _Ids(IdGenerator):
+class ConversationIds(IdGenerator):
     """Random ids, but for a root whose ids follow from the conversation."""
 
     def __init__(self) -> None:
@@ -138,7 +138,9 @@ def start(process: str, environ: Mapping[str, str] = os.environ, exporter: SpanE
     """Begins tracing in this process, whose name is `process`; the Temporal plugin finds the provider by itself."""
     sampler = SdkTracerProvider().sampler  # as OTEL_TRACES_SAMPLER says
     resource = _resource(process, environ)
-    provider = create_tracer_provider(sampler=sampler, resource=resource, shutdown_on_exit=False, id_generator=_Ids())
+    provider = create_tracer_provider(
+        sampler=sampler, resource=resource, shutdown_on_exit=False, id_generator=ConversationIds()
+    )
     # In batches: a processor that does I/O at once would lose the spans of workflows.
     spans = BatchSpanProcessor(Walled(exporter or _exporter(environ)))
     provider.add_span_processor(spans)

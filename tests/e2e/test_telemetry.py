@@ -235,11 +235,10 @@ def test_dashboards_and_rules_name_metrics_there_are(watched: Watched) -> None:
     for file in (*folder.glob("*.json"), *folder.glob("rules.yaml")):
         named |= set(re.findall(r"\b(?:parley|temporal)_[a-z_]+\b", file.read_text(encoding="utf-8")))
     series = {re.sub(r"_(bucket|sum|count)$", "", name) if name not in shown else name for name in named}
-    assert series - shown - {name.partition(":")[0] for name in recorded} - NOT_METRICS == set()
-
-
-NOT_METRICS = {"parley_api", "parley_workers"}
-"""Names of jobs and groups in those files."""
+    assert "parley_stage_seconds" in series
+    assert series - shown == set()
+    used = set(re.findall(r"parley:[a-z0-9_:]+", (folder / "rules.yaml").read_text(encoding="utf-8")))
+    assert used == recorded
 
 
 def test_status_shows_all_of_it(watched: Watched) -> None:
