@@ -58,9 +58,8 @@ async def serve(settings: Settings) -> None:
         if settings.metrics_port:
             await held.enter_async_context(platform_shown(services.platform_status))
         app = create_app(services)
-        if tracing is not None:
-            tracing.watch_requests(app)
-        await Server(server_config(settings, app)).serve()
+        served = app if tracing is None else tracing.watch_requests(app)
+        await Server(server_config(settings, served)).serve()
 
 
 class Server(uvicorn.Server):

@@ -76,7 +76,7 @@ class _Exchange:
         scope["parley.headers"] = []
 
     async def run(self) -> None:
-        with telling(self._context):
+        with telling(self._context, alone=True):  # a connection's next request may begin in the context of the last
             await self._run()
 
     async def _run(self) -> None:

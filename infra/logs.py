@@ -21,6 +21,8 @@ from typing import Any
 
 from infra.settings import Settings
 
+_ROOMS = ("domain", "workflows", "engines", "storage", "services", "activities", "infra", "workers", "api", "cli")
+
 Facts = Callable[[], Mapping[str, object]]
 """Asked for each line, so that what becomes known later is on later lines."""
 
@@ -28,9 +30,10 @@ _telling: ContextVar[tuple[Facts, ...]] = ContextVar("facts of log lines", defau
 
 
 @contextmanager
-def telling(facts: Facts) -> Iterator[None]:
-    """Every line logged inside the block, in this task and those it begins, carries the facts."""
-    held = _telling.set((*_telling.get(), facts))
+def telling(facts: Facts, *, alone: bool = False) -> Iterator[None]:
+    """Every line logged inside the block, in this task and those it begins, carries the facts; `alone` without those
+    told around it."""
+    held = _telling.set((facts,) if alone else (*_telling.get(), facts))
     try:
         yield
     finally:
@@ -38,12 +41,15 @@ def telling(facts: Facts) -> Iterator[None]:
 
 
 def configure_logs(settings: Settings) -> None:
-    """Sets up the root logger: the first thing a process does with its settings."""
+    """Sets up the loggers: the first thing a process does with its settings. The level is ours; libraries are heard
+    when something is wrong."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines() if settings.log_format == "json" else PlainLines())
-    logging.basicConfig(level=settings.log_level.upper(), handlers=[handler], force=True)
-    for chatty in ("httpx", "httpcore", "uvicorn.access"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    level = logging.getLevelNamesMapping()[settings.log_level.upper()]
+    # What a library says while it works is not ours to vouch for: it may repeat what it was given.
+    logging.basicConfig(level=max(level, logging.WARNING), handlers=[handler], force=True)
+    for room in _ROOMS:
+        logging.getLogger(room).setLevel(level)
 
 
 class JsonLines(logging.Formatter):

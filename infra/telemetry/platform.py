@@ -13,6 +13,7 @@ from prometheus_client import REGISTRY
 from prometheus_client.metrics_core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from domain.conversation import Stage
 from services.platform_status import PlatformStatus, ReadPlatformStatus, StoredStatus
 from services.ports import Pollers
 
@@ -68,8 +69,8 @@ def _stored(stored: StoredStatus | None) -> list[GaugeMetricFamily]:
         lag.add_metric([], stored.search.age_seconds)
         outbox.add_metric(["search"], stored.search.number)
         outbox.add_metric(["event"], stored.events.number)
-        for stage, number in stored.dead_letters.items():
-            letters.add_metric([stage], number)
+        for stage in Stage:  # none is a number too: what grows from nothing is to be seen growing
+            letters.add_metric([stage.value], stored.dead_letters.get(stage.value, 0))
         for reason, number in stored.parked.items():
             parked.add_metric([reason], number)
         due.add_metric([], stored.due.number)

@@ -1,6 +1,7 @@
 """The one place where a stage is observed: each try becomes a span, metrics, and facts beside its log lines."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 COMPLETED, BENIGN, SUPERSEDED, CANCELLED, FAILED = "completed", "benign", "superseded", "cancelled", "failed"
 """How a try ends. benign: it did not complete, as may happen in normal running (a limit, content that cannot be
 decoded); such tries are no reason for an alarm."""
+
+
+_log = logging.getLogger(__name__)
 
 
 class StageTry:
@@ -45,13 +49,7 @@ class StageTry:
     def facts(self) -> dict[str, object]:
         """Beside every line that is logged inside."""
         known: dict[str, object] = {"stage": self.stage, "attempt": self.attempt}
-        if self.run is not None:
-            known |= {
-                "tenant": self.run.tenant_id,
-                "conversation": self.run.conversation_id,
-                "trace_id": trace_id(self.run.conversation_id),
-            }
-        return known
+        return known if self.run is None else known | _whose(self.run.tenant_id, self.run.conversation_id)
 
     def attributes(self) -> dict[str, str | int | float]:
         """Of its span."""
@@ -62,6 +60,17 @@ class StageTry:
             known |= run_attributes(self.run)
         engine = getattr(getattr(self.argument, "batch", None), "engine", None)
         return known | ({"parley.engine": engine} if isinstance(engine, str) else {})
+
+
+def facts_of_run(workflow_id: str) -> dict[str, object]:
+    """What log lines say of a run, from its id `conversation/{tenant}/{conversation}/{revision}/{entry}`; nothing for a
+    run of another kind."""
+    parts = workflow_id.split("/")
+    return _whose(parts[1], parts[2]) if parts[0] == "conversation" and len(parts) == 5 else {}
+
+
+def _whose(tenant_id: str, conversation_id: str) -> dict[str, object]:
+    return {"tenant": tenant_id, "conversation": conversation_id, "trace_id": trace_id(conversation_id)}
 
 
 def run_attributes(run: RunRef) -> dict[str, str | int | float]:
@@ -96,7 +105,9 @@ def observed(one: StageTry, tracing: "Tracing | None") -> Iterator[None]:
             in_flight.dec()
             if isinstance(one.result, PersistResult) and one.result.superseded:
                 outcome = SUPERSEDED
-            metrics.STAGE_SECONDS.labels(one.stage, outcome).observe(time.perf_counter() - began)
+            seconds = time.perf_counter() - began
+            _log.debug("tried", extra={"fields": {"outcome": outcome, "error": error, "ms": round(seconds * 1000, 1)}})
+            metrics.STAGE_SECONDS.labels(one.stage, outcome).observe(seconds)
             if error is not None:
                 metrics.STAGE_FAILURES.labels(one.stage, error).inc()
             elif outcome == COMPLETED:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
+from opentelemetry import context as contexts
 from opentelemetry import propagate, trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
@@ -29,6 +30,7 @@ from infra.telemetry.wall import OURS, Walled
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
 _forced: ContextVar[tuple[int, int] | None] = ContextVar("forced ids", default=None)
 
@@ -68,13 +70,21 @@ class Tracing:
         finally:
             _forced.reset(held)
 
-    def watch_requests(self, app: "FastAPI") -> None:
-        """A span for each request, in the caller's trace where the caller has one."""
+    def watch_requests(self, app: "FastAPI") -> "ASGIApp":
+        """The application with a span for each request, in the caller's trace where the caller has one."""
         from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 
         FastAPIInstrumentor.instrument_app(
             app, tracer_provider=self.provider, excluded_urls="healthz,readyz", exclude_spans=["receive", "send"]
         )
+
+        async def from_nothing(scope: "Scope", receive: "Receive", send: "Send") -> None:
+            # The server may read a connection's next request in the context of the one before (asyncio's transports
+            # keep the context they were resumed in), which would make one request the child of another.
+            with within(Context()):
+                await app(scope, receive, send)
+
+        return from_nothing
 
     def watch_statements(self) -> None:
         """A span for each SQL statement of a stage or request; what a process asks by itself begins no trace."""
@@ -102,8 +112,6 @@ def links_here() -> list[trace.Link]:
 @contextmanager
 def within(context: Context) -> Iterator[None]:
     """Spans begun inside the block are children of the context's span."""
-    from opentelemetry import context as contexts
-
     token = contexts.attach(context)
     try:
         yield
@@ -111,7 +119,7 @@ def within(context: Context) -> Iterator[None]:
         contexts.detach(token)
 
 
-class _Ids(IdGenerator):
+class ConversationIds(IdGenerator):
     """Random ids, but for a root whose ids follow from the conversation."""
 
     def __init__(self) -> None:
@@ -130,7 +138,9 @@ def start(process: str, environ: Mapping[str, str] = os.environ, exporter: SpanE
     """Begins tracing in this process, whose name is `process`; the Temporal plugin finds the provider by itself."""
     sampler = SdkTracerProvider().sampler  # as OTEL_TRACES_SAMPLER says
     resource = _resource(process, environ)
-    provider = create_tracer_provider(sampler=sampler, resource=resource, shutdown_on_exit=False, id_generator=_Ids())
+    provider = create_tracer_provider(
+        sampler=sampler, resource=resource, shutdown_on_exit=False, id_generator=ConversationIds()
+    )
     # In batches: a processor that does I/O at once would lose the spans of workflows.
     spans = BatchSpanProcessor(Walled(exporter or _exporter(environ)))
     provider.add_span_processor(spans)

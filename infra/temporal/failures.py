@@ -33,6 +33,7 @@ from domain.errors import (
     UndecodableContent,
     where,
 )
+from infra.telemetry.stages import facts_of_run
 
 TIMEOUT = "timeout"
 INTERNAL = "internal"
@@ -112,9 +113,14 @@ class _MapFailures(ActivityInboundInterceptor):
 
 
 class OneLine(logging.Filter):
-    """The SDK logs every failed try with the stack of its own machinery; what failed, in one line, says more."""
+    """The SDK logs every failed try with the stack of its own machinery, outside of what is observed; what failed and
+    whose it is, in one line, says more."""
 
     def filter(self, record: logging.LogRecord) -> bool:
+        tried = getattr(record, "temporal_activity", None)
+        if isinstance(tried, dict):
+            whose = facts_of_run(str(tried.get("workflow_id")))
+            record.fields = {"stage": tried.get("activity_type"), "attempt": tried.get("attempt"), **whose}
         error = record.exc_info[1] if record.exc_info else None
         if isinstance(error, ApplicationError):
             record.msg, record.args = f"{record.getMessage()}: {error}", ()
@@ -123,7 +129,8 @@ class OneLine(logging.Filter):
 
 
 def log_failures_in_one_line() -> None:
-    """For worker processes, once at their start."""
+    """For worker processes, once at their start. Which try it was is told beside the line, not in it."""
+    activity.logger.activity_info_on_message = False
     activity.logger.base_logger.addFilter(OneLine())
 
 

@@ -13,7 +13,7 @@ from temporalio.worker import (
     WorkflowInterceptorClassInput,
 )
 
-from infra.telemetry.stages import StageTry, argument_of, observed
+from infra.telemetry.stages import StageTry, argument_of, facts_of_run, observed
 
 if TYPE_CHECKING:
     from infra.telemetry.tracing import Tracing
@@ -70,8 +70,8 @@ class _TracedRun(WorkflowInboundInterceptor):
         from opentelemetry.trace import StatusCode, use_span
 
         info = workflow.info()
-        conversation = _conversation_of(info.workflow_id)
-        context = self._tracing.joined(conversation) if conversation else None
+        conversation = facts_of_run(info.workflow_id).get("conversation")
+        context = self._tracing.joined(conversation) if isinstance(conversation, str) else None
         span = self._tracing.tracer.start_span(
             info.workflow_type,
             context,
@@ -97,9 +97,3 @@ class _TracedRun(WorkflowInboundInterceptor):
             span.set_attribute("parley.outcome", getattr(outcome, "value", "completed"))
             span.end()
             return result
-
-
-def _conversation_of(workflow_id: str) -> str | None:
-    """The third part of `conversation/{tenant}/{conversation}/{revision}/{entry}`."""
-    parts = workflow_id.split("/")
-    return parts[2] if parts[0] == "conversation" and len(parts) == 5 else None
