@@ -29,7 +29,8 @@ _OUT_OF = re.compile(
 )
 _STARS = re.compile(rf"(?<![\w.]){_NUMBER}[- ](?:stars?|estrellas?|sterne?)\b")
 _GIVE = re.compile(
-    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?! (?:me|us|him|them)\b)(?: \w+){{0,5}}? {_NUMBER}\b"
+    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?! (?:me|us|him|"
+    rf"them)\b)(?: \w+){{0,5}}? {_NUMBER}\b"
     r"(?! (?:days?|weeks?|months?|hours?|minutes?|times|items|people|more|years?|hundred|thousand|pounds|euros|dollars|"
     r"percent|per|and|o'clock|of (?:them|these|those|the)|lines?|numbers?))(?![:.,]\d)"
 )
