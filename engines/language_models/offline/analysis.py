@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from domain.conversation import Role
 from domain.turns import Turn
-from engines.language_models.offline import context, speech
+from engines.language_models.offline import context, speakers, speech
 from engines.language_models.offline.context import Feeling
 from engines.language_models.offline.cues import CueSet
 from engines.language_models.offline.embeddings import shared_embedder
@@ -86,11 +86,15 @@ class Analysis:
         return tuple(found)
 
     def _with_guessed_role(self, sentence: Sentence) -> Sentence:
-        """When speakers are not separated, the way of speaking tells agents; everything else may be the customer."""
+        """When speakers are not separated, the turns tell who speaks; one turn may hold the words of both."""
         if sentence.role is not Role.UNKNOWN or self.lexicon is None:
             return sentence
         speaks_as_agent = self.lexicon.agent_talk.search(sentence.folded) is not None
-        return replace(sentence, role=Role.AGENT if speaks_as_agent else Role.CUSTOMER)
+        return replace(sentence, role=Role.AGENT if speaks_as_agent else self._speakers[sentence.turn])
+
+    @cached_property
+    def _speakers(self) -> dict[int, Role]:
+        return speakers.guessed(self.turns, self.folded, self.lexicon) if self.lexicon is not None else {}
 
     @cached_property
     def customer(self) -> tuple[Sentence, ...]:

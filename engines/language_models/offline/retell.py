@@ -81,10 +81,9 @@ def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, l
     starts_with_self = re.match(r"(?:i|we|my|our)\b", text, re.IGNORECASE)
     if (sentence.question and not starts_with_self) or _WH.match(clause) or _WHETHER.match(clause):
         return _question(text, subject, limit)
-    if _is_heading(sentence, analysis):
-        return f"{subject} got in touch about “{shortened(text, limit)}”."
-    if _VERB.search(clause) is None and first:
-        return f"{subject} wrote: “{shortened(text, limit)}”."
+    if _is_heading(sentence, analysis) or (_VERB.search(clause) is None and first):
+        how = "got in touch about" if _is_heading(sentence, analysis) else "wrote:"
+        return f"{subject} {how} “{shortened(text, limit)}”."
     return _statement(shortened(clause, limit).rstrip("? "), subject, first=first)
 
 

@@ -105,6 +105,10 @@ _CONDITION = re.compile(
 )
 
 
+_WHOLE = re.compile(rf"(?:{_OPENER})|(?:i'm|it's|that's|they're|we're|he's|she's|i|it|they|we) \w+")
+"""Short, and yet a piece of its own: "thanks", "that's fair", "it works"."""
+
+
 def is_unmarked(folded: str) -> bool:
     """Whether the words are a long run without any mark inside."""
     return len(folded.split()) >= MIN_WORDS and _INNER_MARK.search(folded.rstrip(" .?!")) is None
@@ -152,5 +156,4 @@ def _borders(folded: str, start: int, end: int) -> Iterator[int]:
 
 
 def _enough(piece: str, rest: str) -> bool:
-    words = piece.split()
-    return len(rest.split()) >= 2 and (len(words) >= MIN_PIECE or re.fullmatch(rf"\s*(?:{_OPENER})", piece) is not None)
+    return len(rest.split()) >= 2 and (len(piece.split()) >= MIN_PIECE or _WHOLE.fullmatch(piece.strip()) is not None)

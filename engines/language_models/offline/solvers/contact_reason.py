@@ -12,6 +12,7 @@ from engines.language_models.offline.analysis import Analysis
 from engines.language_models.offline.classifiers import classifier, reason_features
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
+from engines.language_models.offline.mood import CLEAR, mood_of
 from engines.language_models.offline.need import needs_of
 from engines.language_models.offline.solvers import choice
 from engines.language_models.offline.text import Sentence
@@ -28,6 +29,8 @@ PLAIN = 5.0
 """Weight from which on the words say plainly that it is more than a question."""
 DENIABLE = frozenset({"complaint", "refund_return", "cancellation"})
 """Reasons that customers also name to say that it is not theirs: "I don't want to send it back"."""
+PRAISE = 3.0
+"""Strength of feeling in the first turn from which on the contact is praise; and what each place of it weighs."""
 READ_SENTENCES = 14
 CLASSIFIED_SENTENCES = 5
 
@@ -53,6 +56,8 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.language == "en":
         _add_classified(analysis, {o.id for o in field.live_options}, tallies)
     _prefer_the_specific(tallies)
+    if "other" in known_options:
+        _add_praise(analysis, tallies)
     ranked = sorted(tallies.items(), key=lambda item: -item[1].score)
     if not ranked or ranked[0][1].score < (MIN_SCORE if ranked[0][1].said else MIN_SCORE_UNSAID):
         return unknown("The customer does not say why they got in touch.")
@@ -115,6 +120,21 @@ def _add_classified(analysis: Analysis, options: set[str], tallies: dict[str, _T
         for reason, share in zip(model.labels, told, strict=True):
             if reason in options and share > LEAST_SHARE:
                 tallies[reason].add(CLASSIFIED_WEIGHT * float(share) * position, Ground.of(sentence))
+
+
+def _add_praise(analysis: Analysis, tallies: dict[str, _Tally]) -> None:
+    """Who opens with praise and with no matter of their own came to say so."""
+    opening = analysis.customer_turns[:1]
+    feelings = [f for f in mood_of(analysis).feelings if f.sentence.turn in opening]
+    good = [f for f in feelings if f.strength >= CLEAR]
+    if sum(f.strength for f in good) < PRAISE or any(f.strength <= -3 or f.sarcastic for f in feelings):
+        return
+    for tally in tallies.values():
+        if max((weight for weight, _ in tally.grounds), default=0) < PLAIN * DECAY:
+            tally.score *= 0.5
+    tallies["other"].said = True
+    for feeling in good[:2]:
+        tallies["other"].add(PRAISE, Ground(feeling.sentence, feeling.start, feeling.end))
 
 
 def _prefer_the_specific(tallies: dict[str, _Tally]) -> None:

@@ -29,8 +29,10 @@ _OUT_OF = re.compile(
 )
 _STARS = re.compile(rf"(?<![\w.]){_NUMBER}[- ](?:stars?|estrellas?|sterne?)\b")
 _GIVE = re.compile(
-    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?: \w+){{0,5}}? {_NUMBER}\b(?! "
-    rf"(?:days|weeks|months|hours|minutes|times|items|people|more|years))"
+    rf"\b(?:give|rate|rating|score|mark|gave|doy|pongo|gebe|bewerte)\b(?! (?:me|us|him|"
+    rf"them)\b)(?: \w+){{0,5}}? {_NUMBER}\b"
+    r"(?! (?:days?|weeks?|months?|hours?|minutes?|times|items|people|more|years?|hundred|thousand|pounds|euros|dollars|"
+    r"percent|per|and|o'clock|of (?:them|these|those|the)|lines?|numbers?))(?![:.,]\d)"
 )
 _ASKED = re.compile(
     r"\b(?:rate|rating|score|scale|satisf\w*|stars|survey|feedback|puntu\w*|valor\w*|bewert\w*|zufrieden\w*)\b"
@@ -147,10 +149,27 @@ def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
     else:
         raw -= 0.3 * (mood.escalated is not None or mood.repeated is not None)
     raw -= 0.5 * (mood.unresolved is not None)
-    if blame > praise and any(f.strength >= STRONG for f in mood.feelings):
+    if blame > praise and (_is_one_remark(mood) or any(f.strength >= STRONG for f in mood.feelings)):
         raw = max(raw, 2.0)
+    if blame > praise and _is_balanced(mood):
+        raw = max(raw, 3.0)
+    if praise > blame and earlier and mood.reluctant is not None and mood.resolved is None:
+        raw = min(raw, 3.4)
     score = min(5, max(1, int(raw + 0.5)))
     return score, _words(score), _grounds(mood, praise >= blame)
+
+
+def _is_one_remark(mood: Mood) -> bool:
+    """Whether all dissatisfaction is in one sentence and not of the strongest kind."""
+    bad = [f for f in mood.feelings if f.strength <= -CLEAR]
+    return len({f.sentence.index for f in bad}) <= 1 and all(f.strength > -VERY_STRONG for f in bad)
+
+
+def _is_balanced(mood: Mood) -> bool:
+    """Whether there is as much warm praise as blame in the whole, and nobody was left without help."""
+    good = sum(f.strength for f in mood.feelings if f.strength >= STRONG)
+    bad = -sum(f.strength for f in mood.feelings if f.strength <= -CLEAR)
+    return good >= 2 * STRONG and good >= bad and not (mood.refused or mood.unresolved or mood.repeated)
 
 
 def _at_the_end(mood: Mood) -> tuple[float, float]:

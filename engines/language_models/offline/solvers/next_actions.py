@@ -14,7 +14,8 @@ from engines.language_models.offline.retell import agent_clause, customer_clause
 from engines.language_models.offline.text import Sentence, words
 
 MAX_ACTIONS = 4
-MAX_ACTION_WORDS = 24
+MAX_ACTION_WORDS = 26
+LEAD_IN_WORDS = 5
 OVERLAP_DONE = 0.5
 """Share of an action's telling words in a later deed from which on it is done."""
 
@@ -30,7 +31,8 @@ _DONE = re.compile(
 )
 _NOT_AN_ACTION = re.compile(
     r"(?:also |just |then |probably |definitely |maybe |simply )*(?:wait|stay|be|leave|take (?:it|"
-    r"that|the|two|one|my)|have|see|think|never|not|won't|believe|keep|love|need|go (?:with|for|to|"
+    r"that)(?! (?:to|up|back|with))|take (?:the|two|one|my)|have|see|think|never|not|won't|believe|keep|love|"
+    r"need|go (?:with|for|to|"
     r"elsewhere|somewhere)|hold|assume|remember|say|tell|spend|cancel|let|sit|make|do|get (?:my|"
     r"another|a new)|know|want|miss|believe|buy|book|order|switch|recommend|come|stick|give|live|lose|"
     r"find|look|just|end|die|start|pay for|feel|put up|move|report you|speak to my (?:lawyer|"
@@ -60,6 +62,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
     found = [*_promised(analysis), *_offered(analysis), *_by_customer(analysis), *_asked_of_customer(analysis)]
+    found += _conditions(analysis)
     actions = _distinct(found) or _distinct(_unanswered(analysis)) or _unsolved(analysis)
     if not actions:
         return unknown("Nothing is left to do.")
@@ -83,18 +86,40 @@ def _promised(analysis: Analysis) -> list[_Action]:
         if sentence.question or promises.courtesy.search(text) or _is_momentary(analysis, sentence, text):
             continue
         own = next(analysis.cues(promises.agent, (sentence,)), None)
-        event = own or next(analysis.cues(promises.expected, (sentence,)), None)
+        event = own or next(analysis.cues(promises.expected, (sentence,)), None) or _still_coming(analysis, sentence)
+        if own is None and _LEFT_TO_CUSTOMER.match(text):
+            continue
         if event is None or _was_done(analysis, sentence) or _is_conditional(sentence) or _IMPERATIVE.match(text):
             continue
-        strip = own is not None and _begins(sentence, own)
+        strip = own is not None and _begins(sentence, own) and _says_little_before(sentence, own)
         found.append(_action(analysis, "Agent" if strip else "Company", sentence, event, strip=strip))
     return [a for a in found if a.text]
+
+
+_LEFT_TO_CUSTOMER = re.compile(r"(?:and |but |so |then |alternatively,? )*you (?:can|could|may|might)\b")
+_COMING = re.compile(
+    r"\b(?:within|in|up to|by|until) (?:about |the next |up to |the end of )?(?:\d+|an?|two|three|four|five|six|seven|"
+    r"eight|nine|ten|fourteen|a few|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|next)\b"
+)
+
+
+def _still_coming(analysis: Analysis, sentence: Sentence) -> Event | None:
+    """What was set going and takes time: "I've issued the refund, it's with you within five days"."""
+    assert analysis.lexicon is not None
+    if not _COMING.search(sentence.folded):
+        return None
+    return next(analysis.cues(analysis.lexicon.outcome.agent_done, (sentence,)), None)
 
 
 def _begins(sentence: Sentence, event: Event) -> bool:
     """Whether the promise begins the sentence or a clause of it, so that its verb can stand alone."""
     before = sentence.folded[: event.start - sentence.start].rstrip()
     return not before or before[-1] in ",;:-" or before.endswith((" and", "so", "then", "okay", "ok", "right", " but"))
+
+
+def _says_little_before(sentence: Sentence, event: Event) -> bool:
+    """Whether nothing but a lead-in stands before the promise: else both halves are told."""
+    return len(words(sentence.folded[: event.start - sentence.start])) <= LEAD_IN_WORDS
 
 
 _OFFER = re.compile(
@@ -108,6 +133,14 @@ _AGREES = re.compile(
 )
 
 
+_DECLINES = re.compile(
+    r"^\W*(?:(?:of course you can|ok|okay|thanks?|thank you|well|oh|hmm|um|uh)\W+)*(?:no|nope|nah|don't|"
+    r"please don't|not|rather not|"
+    r"i'd rather|never mind|forget it|leave it|i don't (?:want|need))\b(?! (?:problem|worries|that's (?:fine|"
+    r"great|perfect)))"
+)
+
+
 def _offered(analysis: Analysis) -> list[_Action]:
     """Offers that the customer accepts in their next words and that are not done on the spot."""
     if analysis.language != "en":
@@ -117,7 +150,11 @@ def _offered(analysis: Analysis) -> list[_Action]:
         match = _OFFER.search(sentence.folded)
         answers = [s for s in analysis.customer if s.turn > sentence.turn]
         answer = [s for s in answers if s.turn == answers[0].turn] if answers else []
-        if match is None or not any(_AGREES.match(s.folded) for s in answer):
+        if (
+            match is None
+            or not any(_AGREES.match(s.folded) for s in answer)
+            or any(_DECLINES.match(s.folded) for s in answer)
+        ):
             continue
         if _is_momentary(analysis, sentence, "i'll " + match["what"].rstrip(" .!?")) or _MEANWHILE.match(match["what"]):
             continue
@@ -190,7 +227,7 @@ _MENDED = re.compile(
 _COMMON = frozenset(
     """
     that this with will your you have been just then from they them into for the and now going also when what more
-    make sure get let
+    make sure get let agent customer company
     """.split()  # noqa: SIM905 - a list of words is read more easily than a list of literals
 )
 
@@ -215,13 +252,20 @@ def _by_customer(analysis: Analysis) -> list[_Action]:
 
 
 _VERBS = (
-    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|confirm|let "
-    "(?:us|me) know|keep|check|"
-    "take|post|drop|contact|share|try|print|use|submit|make sure|have|pay|reset|update|wait"
+    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|ring|confirm|let "
+    "(?:us|me) know|keep|check|take|post|drop|contact|share|try|print|use|submit|make sure|have|pay|reset|update|"
+    "wait|change|hand|give|apply|scan|register|activate|write|text|cancel|remove|report|pick|collect|put|show|"
+    "install|request|renew|read|order|book|dispose|pack|restart|move|transfer|choose|delete|add|enter|hand in"
 )
 _ASK = re.compile(
-    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|could you|can you|would you|if you could|all you "
+    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|(?:could|can|would|will) (?:you|your \w+|he|she|they)|"
+    rf"if you could|all you "
     rf"need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
+    re.IGNORECASE,
+)
+_HANDED_OVER = re.compile(
+    r"\b(?:here's|here is|attached(?: is)?|enclosed(?: is)?|i've (?:sent|emailed|attached)(?: you)?)\s+(?P<what>"
+    r"(?:the|a|your) (?:\w+ ){0,2}?(?:label|form|link|template|questionnaire|voucher code)\b.*)",
     re.IGNORECASE,
 )
 _IMPERATIVE = re.compile(
@@ -230,8 +274,9 @@ _IMPERATIVE = re.compile(
 
 
 _BEFORE_LONG = re.compile(
-    r"\b(?:within|by|before) (?:the )?(?:\w+ )?(?:days?|weeks?|monday|tuesday|wednesday|thursday|"
-    r"friday|saturday|sunday|tomorrow|end|\d+)"
+    r"\b(?:within|by|before|until|in the next) (?:the )?(?:\w+ )?(?:days?|weeks?|hours|monday|tuesday|wednesday|"
+    r"thursday|"
+    r"friday|saturday|sunday|tomorrow|end|\d+)|\b(?:today|tonight|tomorrow|that day|afterwards|when you hang up|once)\b"
 )
 """What has a deadline is still to be done although the conversation goes on."""
 
@@ -243,15 +288,82 @@ def _asked_of_customer(analysis: Analysis) -> list[_Action]:
     for sentence in analysis.agent:
         if analysis.language != "en" or analysis.is_small_talk(sentence):
             continue
-        if sentence.turn < last_customer and not _BEFORE_LONG.search(sentence.folded):
+        urgent = _BEFORE_LONG.search(sentence.folded) or _HANDED_OVER.search(sentence.text.replace("’", "'"))
+        if sentence.turn < last_customer and not urgent and not _is_pending(analysis, sentence):
+            continue
+        if _customer_did(analysis, sentence):
             continue
         said = sentence.text.replace("’", "'")
-        match = _ASK.search(said) or _IMPERATIVE.fullmatch(said)
+        match = _ASK.search(said) or _IMPERATIVE.fullmatch(said) or _HANDED_OVER.search(said)
         if match is None or re.match(r"let (?:us|me) know if", match["what"], re.IGNORECASE):
             continue
         clause = shortened(agent_clause(match["what"]), MAX_ACTION_WORDS)
+        clause = f"use {clause}" if match.re is _HANDED_OVER else clause
         start = sentence.start + match.start("what")
         found.append(_Action(f"Customer: {clause}", sentence, start, sentence.end))
+    return found
+
+
+_HANDS_OVER = re.compile(
+    r"\b(?:send|upload|bring|return|email|e-mail|mail|post|provide|fill|sign|attach|forward|submit|show|hand|scan)\b"
+)
+_WILL_DO = re.compile(
+    r"\b(?:will do|(?:i|we|she|he|they)(?:'ll| will| shall)|i'm going to|going to|i can (?:do|send)|later|"
+    r"tonight|tomorrow|this week|"
+    r"this afternoon|this evening|on monday|when i(?:'m| am| get)|where (?:do|should|can) i send|to which address)\b"
+)
+_HAS_DONE = re.compile(
+    r"\b(?:sent|done|did (?:it|that)|attached|uploaded|here (?:it is|you go|they are)|just (?:sent|did|"
+    r"uploaded)|filled (?:it )?in|signed|"
+    r"scanned|posted|submitted|returned|changed|it's (?:in|through)|works now|that worked)\b(?! (?:tomorrow|"
+    r"tonight|later))"
+)
+
+
+def _is_pending(analysis: Analysis, request: Sentence) -> bool:
+    """Whether the agent asked for something to be handed over and the customer said that they would."""
+    if not _HANDS_OVER.search(request.folded):
+        return False
+    later = [s for s in analysis.customer if s.turn > request.turn]
+    return any(_WILL_DO.search(s.folded) for s in later)
+
+
+def _customer_did(analysis: Analysis, request: Sentence) -> bool:
+    """Whether the customer says later that what was asked is done."""
+    mine = _telling(request.folded)
+    for sentence in analysis.customer:
+        if sentence.turn <= request.turn or not _HAS_DONE.search(sentence.folded) or sentence.question:
+            continue
+        if len(words(sentence.folded)) <= 6 or mine & _telling(sentence.folded):
+            return True
+    return False
+
+
+_IF_YOU = re.compile(
+    rf"\bif you (?:could |can |would |just )*(?P<what>(?:{_VERBS})\b.*?)(?:,|\s(?=(?:i|we|then|and then|you)(?:'| |$)))"
+    r"\s*(?:then )?(?:and )?(?P<then>(?:i|we)(?:'ll| will| can| could|'d)\b.*)?",
+    re.IGNORECASE,
+)
+
+
+def _conditions(analysis: Analysis) -> list[_Action]:
+    """ "If you send us the receipt, we'll write it off": the customer's part, when they take it up, and the agent's."""
+    if analysis.language != "en":
+        return []
+    found: list[_Action] = []
+    for sentence in analysis.agent:
+        match = _IF_YOU.search(sentence.text.replace("’", "'"))
+        if match is None or not _is_pending(analysis, sentence) or _customer_did(analysis, sentence):
+            continue
+        clauses = [("Customer", match["what"], match.start("what"))]
+        if match["then"]:
+            promised = _PROMISE.match(match["then"].lower())
+            begin = promised.end() if promised else 0
+            clauses.append(("Agent", match["then"][begin:], match.start("then")))
+        for who, said, start in clauses:
+            clause = shortened(agent_clause(said), MAX_ACTION_WORDS)
+            if len(clause.split()) > 1:
+                found.append(_Action(f"{who}: {clause}", sentence, sentence.start + start, sentence.end))
     return found
 
 
