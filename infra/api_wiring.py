@@ -30,7 +30,7 @@ from services.uploads import Uploads, UploadTokens
 
 
 @asynccontextmanager
-async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
+async def open_api_services(settings: Settings, readers: Readers | None = None) -> AsyncIterator[ApiServices]:
     """The API's services. Temporal may be away: its client connects with the first call.
 
     Raises Unavailable when the database does not answer.
@@ -38,7 +38,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
     client = await connect(Connection.from_settings(settings, identity="parley-api"), lazy=True)
     orchestrator = TemporalOrchestrator(client, ui_url=settings.temporal_ui_url)
     async with open_storage(settings, "api") as storage:
-        yield build_api_services(settings, storage, orchestrator)
+        yield build_api_services(settings, storage, orchestrator, readers)
 
 
 def build_api_services(

@@ -62,6 +62,8 @@ WITH_IDS = [operation for operation in OF_TENANT if operation.names and operatio
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/conversations/{conversation_id}/messages": {"messages": [{"author": "c1", "text": "mine now"}]},
     "PATCH /v1/conversations/{conversation_id}": {"tags": ["mine"]},
+    "POST /v1/sources": {"slug": "walls"},
+    "PATCH /v1/sources/{source_id}": {"name": "mine now"},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
     "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
@@ -89,8 +91,10 @@ async def owned(api: ApiServer) -> Owned:
             run = await seeder.normalized(conversation)
             await seeder.concluded(run, Conclusion.FAILED, Stage.ANALYZE, "engine_unavailable")
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
+        source = client.post("/v1/sources", json={"slug": "theirs"}).json()["id"]
+        event = client.post(f"/v1/sources/{source}/events", json={"external_id": "unfinished"}).json()["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
-    ids["tenant_id"] = tenant.id
+    ids |= {"tenant_id": tenant.id, "source_id": source, "event_id": event}
     return Owned(tenant, ids)
 
 
