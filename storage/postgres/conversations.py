@@ -300,7 +300,7 @@ class PostgresConversations(Repository):
         if row["channel"] != new.intake.channel.value:
             raise Conflict(f"this conversation is a {row['channel']}, not a {new.intake.channel.value}")
         if row["merged_into"] is not None:
-            raise MergedAway(row["merged_into"])
+            raise MergedAway.to(row["merged_into"])
         return row
 
     async def _extend(self, new: NewConversation, based_on: int) -> Accepted:
@@ -388,7 +388,7 @@ class PostgresConversations(Repository):
         await self._row(_LOCK, conversation_id)
         now = await self.get(conversation_id)
         if now.merged_into is not None:
-            raise MergedAway(now.merged_into)
+            raise MergedAway.to(now.merged_into)
         given = {name: getattr(patch, name) for name in patch.model_fields_set}
         metadata = {**now.metadata, **(patch.metadata or {})}
         participants = {p.id: p for p in (*now.participants, *(patch.participants or ()))}
