@@ -10,7 +10,8 @@ from fastapi import Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser
 
-from api.body import MalformedBody, stream_body
+from api.body import stream_body
+from domain.strict_json import MalformedBody
 
 if TYPE_CHECKING:
     from python_multipart.multipart import MultipartCallbacks

@@ -11,8 +11,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from api.body import BodyTimeout, Gone, MalformedBody, invalid
+from api.body import BodyTimeout, Gone
 from domain import errors
+from domain.strict_json import MalformedBody, invalid
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_SECONDS = 5

@@ -7,7 +7,7 @@ speaks on it. Not hashed are metadata, names, ids of messages, the format of sta
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from domain.conversation import Participant
+from domain.conversation import Participant, Role
 from domain.intake import AudioIn, ConversationIn, MessageIn, TranscriptIn
 from domain.tasks import content_hash
 from domain.text import clean_text
@@ -29,7 +29,7 @@ def canonical_turns_hash(intake: ConversationIn, upload_hashes: Mapping[str, str
     an address that is not known yet counts by itself, less its signature. Raises InvalidInput for an unreadable
     stamp, KeyError for an upload id without hash.
     """
-    roles = {participant.id: participant.role.value for participant in intake.participants}
+    roles = {participant.id: participant.role for participant in intake.participants}
     content: object
     if intake.messages is not None:
         content = _messages(intake.messages, roles)
@@ -61,7 +61,7 @@ def with_more_messages(
     return ConversationIn.model_validate(body)
 
 
-def _messages(messages: Sequence[MessageIn], roles: Mapping[str, str]) -> list[object]:
+def _messages(messages: Sequence[MessageIn], roles: Mapping[str, Role]) -> list[object]:
     """[role, author, stamp, text, subject] of each message, sorted by time where every message has one.
 
     Stamps with and without offset cannot be compared without a zone: a thread that has both keeps its order.
@@ -71,7 +71,7 @@ def _messages(messages: Sequence[MessageIn], roles: Mapping[str, str]) -> list[o
     for position, message in enumerate(messages):
         text = clean_text(message.text)
         subject = clean_text(message.subject or "")
-        if not text and not subject:
+        if not text and not subject and not message.attachments:
             continue
         if message.id is not None:
             same = (message.id, message.author, text)
@@ -79,7 +79,7 @@ def _messages(messages: Sequence[MessageIn], roles: Mapping[str, str]) -> list[o
                 continue
             seen.add(same)
         stamp = canonical_stamp(message.at, field=f"messages[{position}].at")
-        rows.append((stamp, [roles.get(message.author, ""), message.author, stamp, text, subject]))
+        rows.append((stamp, [message.role_among(roles).value, message.author, stamp, text, subject]))
     stamps = [stamp for stamp, _ in rows if stamp is not None]
     with_offset = sum(1 for stamp in stamps if stamp.endswith("Z"))
     if len(stamps) == len(rows) and with_offset in (0, len(stamps)):
@@ -94,9 +94,15 @@ def _sort_key(stamp: str | None) -> str:
     return f"{seconds}.{fraction:0<6}"
 
 
-def _segments(transcript: TranscriptIn, roles: Mapping[str, str]) -> list[object]:
+def _segments(transcript: TranscriptIn, roles: Mapping[str, Role]) -> list[object]:
     rows = [
-        (segment.start_ms, segment.end_ms, roles.get(segment.speaker, ""), segment.speaker, clean_text(segment.text))
+        (
+            segment.start_ms,
+            segment.end_ms,
+            roles.get(segment.speaker, Role.UNKNOWN).value,
+            segment.speaker,
+            clean_text(segment.text),
+        )
         for segment in transcript.segments
     ]
     rows.sort(key=lambda row: row[:2])

@@ -3,6 +3,7 @@
 Structure is checked here, before anything is stored; what only decoding can tell is checked by `ingest`.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Annotated, Self
 
@@ -51,6 +52,7 @@ class AttachmentIn(Frozen):
 class MessageIn(Frozen):
     """One message as the sender gives it. `at` is ISO 8601; without an offset the source's time zone is assumed
     and a note says so; without a time the time of receipt is used and a note says so. `author` is a participant's id.
+    `automatic`: nobody wrote it by hand.
     """
 
     id: Annotated[str, StringConstraints(min_length=1, max_length=400)] | None = None
@@ -60,6 +62,14 @@ class MessageIn(Frozen):
     subject: Annotated[str, StringConstraints(max_length=2000)] | None = None
     attachments: Annotated[tuple[AttachmentIn, ...], Field(max_length=MAX_ATTACHMENTS)] = ()
     automatic: Automatic | None = None
+
+    def role_among(self, roles: Mapping[str, Role]) -> Role:
+        """Whose words these are. roles: of the participants by id. An automatic answer is the system's: an
+        out-of-office notice tells nothing about the person in whose name it is sent. What a mailing list brings keeps
+        its author's role, because people write to lists."""
+        if self.automatic is Automatic.AUTO_REPLY:
+            return Role.SYSTEM
+        return roles.get(self.author, Role.UNKNOWN)
 
 
 class AudioIn(Frozen):

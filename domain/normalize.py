@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from domain.conversation import Channel, Note, Participant, Role
-from domain.intake import MessageIn, TranscriptIn
+from domain.intake import Automatic, MessageIn, TranscriptIn
 from domain.replies import new_text
 from domain.tasks import content_hash
 from domain.text import clean_text, counted, join_texts
@@ -27,6 +27,10 @@ MERGED_CHARACTERS = 1000
 MIXED = "mixed"
 """Participant id of turns from audio whose speakers are not told apart."""
 
+_AUTOMATIC = {
+    Automatic.AUTO_REPLY: "An automatic answer: nobody wrote it by hand, so its words are the system's.",
+    Automatic.MAILING_LIST: "It came through a mailing list: written to many, not to this company alone.",
+}
 _QUOTING_CHANNELS = (Channel.EMAIL, Channel.TICKET)
 _REPLY_PREFIX = ("re:", "aw:", "fw:", "fwd:", "wg:", "sv:", "vs:", "tr:", "rv:", "antw:", "odp:", "rif:", "res:")
 
@@ -45,7 +49,8 @@ def thread(
     """The messages in order of time, equal times in order of arrival.
 
     Emails and tickets are read without quoted history and signature. A message of any length stays one message.
-    Left out, with a note: messages without text, and repeats (same id, author and text). A message whose stamp is
+    Left out, with a note: messages without text, subject and attachment, and repeats (same id, author and text). An
+    automatic message is noted, an automatic answer has the role `system`. A message whose stamp is
     missing or impossible has the time of receipt, or that of the next message that arrived when that is earlier.
     Raises InvalidInput when a stamp cannot be read.
     """
@@ -56,7 +61,7 @@ def thread(
     for position, sent in enumerate(messages):
         text = clean_text(sent.text)
         subject = clean_text(sent.subject) if sent.subject else None
-        if not text and not subject:
+        if not text and not subject and not sent.attachments:
             notes["message_empty", "without text"] += 1
             continue
         identity, own = _identity(sent, text, seen)
@@ -67,14 +72,18 @@ def thread(
         read = new_text(text) if channel in _QUOTING_CHANNELS else text
         if read != text:
             own = (*own, Note(code="quotes_removed", detail="Quoted history or a signature is not part of the text."))
+        if sent.automatic is not None:
+            own = (*own, Note(code=sent.automatic.value, detail=_AUTOMATIC[sent.automatic]))
         message = Message(
             id=identity,
             participant_id=sent.author,
-            role=roles.get(sent.author, Role.UNKNOWN),
+            role=sent.role_among(roles),
             at=stamp.at,
             text_as_sent=sent.text,
             text=read,
             subject=subject or None,
+            attachments=sent.attachments,
+            automatic=sent.automatic,
             notes=(*own, *stamp.notes),
         )
         placed.append(_Placed(message, stamp.reliable))

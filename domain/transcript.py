@@ -5,6 +5,7 @@ from datetime import datetime
 from pydantic import Field
 
 from domain.conversation import Frozen, Note, Role
+from domain.intake import AttachmentIn, Automatic
 from domain.turns import Mask, Turn
 
 
@@ -50,7 +51,8 @@ class Transcript(Frozen):
 
 
 class Message(Frozen):
-    """One message of a thread. `text_as_sent` is what came; `text` is as read: quotes and signatures off."""
+    """One message of a thread. `text_as_sent` is what came; `text` is as read: quotes and signatures off. attachments:
+    files that came with it, by name. automatic: nobody wrote it by hand."""
 
     id: str
     participant_id: str
@@ -59,6 +61,8 @@ class Message(Frozen):
     text_as_sent: str
     text: str
     subject: str | None = None
+    attachments: tuple[AttachmentIn, ...] = ()
+    automatic: Automatic | None = None
     notes: tuple[Note, ...] = ()
 
 

@@ -71,7 +71,7 @@ class CallAudio:
 
 
 class AudioDecoder(Protocol):
-    """Decodes WAV, FLAC, MP3, M4A, OGG/Opus; 8-48 kHz.
+    """Decodes WAV, AU, FLAC, MP3, M4A, OGG/Opus; 8-48 kHz.
 
     Raises UnsupportedMedia (not audio, or not a kind or rate read here), UndecodableContent (damaged, truncated to
     nothing, channel count other than said), TooLarge (longer than `max_duration_ms`). A truncated file that still

@@ -163,6 +163,7 @@ class JoinThreads:
                 "based_on": into.revision,
                 "fills": is_older(part.intake, whole, meant.moment),
                 "replaces_people": part.replaces_people,
+                "writers": frozenset(message.author for message in whole.messages or ()),
             }
         )
 

@@ -10,10 +10,11 @@ from contextlib import aclosing
 
 from fastapi import Request
 
-from api.body import MalformedBody, collect, parse_json, validate
+from api.body import collect
 from api.multipart import parts
 from domain.errors import InvalidInput
 from domain.intake import MAX_AUDIO_FILES, ConversationIn
+from domain.strict_json import MalformedBody, parse_json, validate
 from services.facade import ApiServices
 from services.uploads import StoredAudio
 

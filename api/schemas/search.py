@@ -4,10 +4,10 @@ from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from api.body import validate
 from api.schemas.common import Out
 from api.schemas.conversations import ConversationRow
 from domain.conversation import Role
+from domain.strict_json import validate
 from services.search import SearchRequest, SearchResult
 
 

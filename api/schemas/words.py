@@ -9,7 +9,8 @@ from pydantic import Field
 from api.schemas.common import NoteOut, Out
 from domain.audio import AudioFacts
 from domain.conversation import Channel, Participant, Role
-from domain.transcript import SealedRendition
+from domain.intake import Automatic
+from domain.transcript import Message, SealedRendition
 from domain.turns import Turn
 from services.read_conversation import Words
 
@@ -36,8 +37,19 @@ class TurnOut(Out):
         return cls.model_validate(turn.model_dump())
 
 
+class AttachmentOut(Out):
+    """A file that came with a message: its name, not its content. size: bytes."""
+
+    name: str
+    media_type: str
+    size: int | None
+
+
 class MessageOut(Out):
-    """A message as it was sent, quotes and signatures included. Original rendition only."""
+    """A message as it was sent, quotes and signatures included. Original rendition only.
+
+    automatic: nobody wrote it by hand.
+    """
 
     id: str
     participant_id: str
@@ -45,6 +57,14 @@ class MessageOut(Out):
     at: datetime
     subject: str | None
     text_as_sent: str
+    attachments: list[AttachmentOut]
+    automatic: Automatic | None
+
+    @classmethod
+    def of(cls, message: Message) -> "MessageOut":
+        return cls.model_validate(
+            {name: value for name, value in message.model_dump().items() if name in cls.model_fields}
+        )
 
 
 class PersonOut(Out):
@@ -153,7 +173,4 @@ class WordsOut(Out):
 def _messages(original: SealedRendition | None) -> list[MessageOut] | None:
     if original is None or not original.messages:
         return None
-    return [
-        MessageOut.model_validate({name: getattr(message, name) for name in MessageOut.model_fields})
-        for message in original.messages
-    ]
+    return [MessageOut.of(message) for message in original.messages]

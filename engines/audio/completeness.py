@@ -20,6 +20,8 @@ def is_cut_off(
     """
     if container is Container.WAV:
         return _wav_is_short(data)
+    if container is Container.AU:
+        return _au_is_short(data)
     if container is Container.OGG:
         return not _ogg_ends(data)
     if container is Container.ADTS:
@@ -37,6 +39,12 @@ def _wav_is_short(data: bytes) -> bool:
             return size not in _UNKNOWN_SIZES and at + 8 + size > len(data)
         at += 8 + size + size % 2
     return True
+
+
+def _au_is_short(data: bytes) -> bool:
+    """The head says where the audio begins and how long it is, in big-endian words."""
+    begins, size = (int.from_bytes(data[at : at + 4], "big") for at in (4, 8))
+    return size not in _UNKNOWN_SIZES and begins + size > len(data)
 
 
 def _ogg_ends(data: bytes) -> bool:

@@ -31,15 +31,16 @@ _DEMUXERS = {
     Container.MP4: "mp4",
     Container.OGG: "ogg",
     Container.ADTS: "aac",
+    Container.AU: "au",
 }
-_PCM = ("u8", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw")
+_PCM = ("u8", "s8", "s16be", "s16le", "s24le", "s32le", "f32le", "f64le", "alaw", "mulaw")
 _OTHER_CODECS = ("adpcm_ms", "adpcm_ima_wav", "gsm_ms", "flac", "mp3", "mp3float", "aac", "alac", "opus", "vorbis")
 _CODECS = frozenset([f"pcm_{kind}" for kind in _PCM] + list(_OTHER_CODECS))
 _NO_PROTOCOLS = "none"
 _ZERO_LEVEL = {"u8": 128.0}
 _FULL_SCALE = {"u8": 128.0, "s16": 32_768.0, "s32": 2_147_483_648.0, "flt": 1.0, "dbl": 1.0}
 _GAP_SECONDS = 0.05
-_EXACT_HEADS = (Container.WAV, Container.FLAC, Container.MP4)
+_EXACT_HEADS = (Container.WAV, Container.AU, Container.FLAC, Container.MP4)
 """Containers whose stated length is a count, not a guess."""
 
 

@@ -18,10 +18,12 @@ class Container(StrEnum):
     MP4 = "mp4"
     OGG = "ogg"
     ADTS = "adts"
+    AU = "au"
 
 
-READ_HERE = "WAV, FLAC, MP3, M4A/AAC and OGG (Opus or Vorbis)"
+READ_HERE = "WAV, AU, FLAC, MP3, M4A/AAC and OGG (Opus or Vorbis)"
 
+_MAGICS = ((b"fLaC", Container.FLAC), (b"OggS", Container.OGG), (b".snd", Container.AU))
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1")
 
 
@@ -29,10 +31,9 @@ def sniff(head: bytes) -> Container | None:
     """The container these first bytes begin, None when it is none of those read here."""
     if head[:4] in (b"RIFF", b"RF64") and head[8:12] == b"WAVE":
         return Container.WAV
-    if head.startswith(b"fLaC"):
-        return Container.FLAC
-    if head.startswith(b"OggS"):
-        return Container.OGG
+    for magic, container in _MAGICS:
+        if head.startswith(magic):
+            return container
     if head[4:8] == b"ftyp" and head[8:12] not in _IMAGE_BRANDS:
         return Container.MP4
     if head.startswith(b"ID3"):
@@ -125,7 +126,6 @@ _KNOWN: tuple[tuple[Callable[[bytes], bool], str], ...] = (
     (_starts(b"FORM"), "an AIFF file"),
     (_starts(b"caff"), "a Core Audio file"),
     (_starts(b"#!AMR"), "an AMR file"),
-    (_starts(b".snd"), "a Sun audio file"),
     (_starts(b"MThd"), "a MIDI file"),
     (_starts(b"\x7fELF", b"MZ"), "a program"),
     (_starts(b"\xed\xab\xee\xdb", b"!<arch>"), "a software package"),

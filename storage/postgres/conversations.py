@@ -8,7 +8,7 @@ from domain.contracts import RunRef
 from domain.conversation import Conversation, Lane, Note, Participant, Stage, StageState, Status
 from domain.errors import ChangedMeanwhile, Conflict, MergedAway, NotFound
 from domain.intake import ConversationIn, ConversationPatch
-from domain.threads import join_participants
+from domain.threads import bounded_participants, join_participants
 from storage.postgres.repository import Repository
 from storage.protocols import Accepted, AcceptOutcome, ConversationFilter, NewConversation, Page, RunEntry
 
@@ -315,7 +315,8 @@ class PostgresConversations(Repository):
         people = {p.id: p for p in (*known.participants, *new.intake.participants)}
         if not new.replaces_people:
             people = {p.id: p for p in join_participants(known.participants, new.intake.participants)}
-        says = new.intake.model_copy(update={"participants": _all(people)})
+        kept = bounded_participants(_all(people), new.writers)
+        says = new.intake.model_copy(update={"participants": kept})
         revised = await self._revise(new.id, new, _filling(says, known) if new.fills else says, started_anew=False)
         assert revised is not None  # the row is locked, and its content is not known
         return revised

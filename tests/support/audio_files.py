@@ -59,9 +59,10 @@ def voice(seconds: float, rate: int = 8_000, seed: int = 3) -> Shape:
 
 
 def encode(samples: Shape, rate: int, form: str = "wav", codec: str | None = None) -> bytes:
-    """The samples in a file. form: wav, flac, mp3, m4a, ogg or adts."""
+    """The samples in a file. form: wav, au, flac, mp3, m4a, ogg or adts."""
     muxer, usual = {
         "wav": ("wav", "pcm_s16le"),
+        "au": ("au", "pcm_mulaw"),
         "flac": ("flac", "flac"),
         "mp3": ("mp3", "libmp3lame"),
         "m4a": ("ipod", "aac"),

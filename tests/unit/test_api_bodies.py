@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from api import cursors
-from api.body import BodyTimeout, Gone, MalformedBody, field_path, parse_json, stream_body
+from api.body import BodyTimeout, Gone, stream_body
 from api.multipart import parts
 from domain.errors import InvalidInput
+from domain.strict_json import MalformedBody, field_path, parse_json
 
 TEXTS = st.text(st.characters(exclude_characters="\0", codec="utf-8"), max_size=20)
 VALUES = st.recursive(

@@ -64,6 +64,10 @@ def near(span: SpeechSpan, start: int, end: int, tolerance: int = 300) -> bool:
         ("wav", 44_100, "pcm_s24le"),
         ("wav", 16_000, "pcm_f32le"),
         ("wav", 8_000, "adpcm_ms"),
+        ("au", 8_000, "pcm_mulaw"),
+        ("au", 8_000, "pcm_alaw"),
+        ("au", 8_000, "pcm_s8"),
+        ("au", 16_000, "pcm_s16be"),
         ("flac", 48_000, None),
         ("mp3", 22_050, None),
         ("mp3", 8_000, None),
@@ -146,7 +150,7 @@ def test_a_call_without_speech_is_a_call_and_says_so(sound: Shape) -> None:
     assert call.facts.talk.silence_ratio == 1.0
 
 
-@pytest.mark.parametrize("form", ["wav", "flac", "mp3", "ogg", "adts"])
+@pytest.mark.parametrize("form", ["wav", "au", "flac", "mp3", "ogg", "adts"])
 def test_a_truncated_file_is_decoded_as_far_as_it_goes_and_noted(form: str) -> None:
     whole = encode(noise(10), 8_000, form)
     call = decode(mono(whole[: len(whole) * 6 // 10 + 3]))
@@ -186,6 +190,16 @@ def test_a_tiny_wav_that_claims_hours_holds_what_it_holds() -> None:
     call = decode(mono(wav(bytes(32_000), rate=8_000, stated=2_000_000_000)))
     assert call.facts.duration_ms == 2_000
     assert "audio_truncated" in codes(call)
+
+
+def test_eight_bit_and_companded_telephone_audio_keep_their_loudness_and_silence() -> None:
+    """Unsigned bytes have their zero in the middle, mu-law and A-law have two: none of it may become a hum."""
+    sound = np.concatenate([silence(1), tone(1), silence(1)])
+    for form, codec in (("wav", "pcm_u8"), ("wav", "pcm_mulaw"), ("wav", "pcm_alaw"), ("au", "pcm_mulaw")):
+        track = decode(mono(encode(sound, 8_000, form, codec))).tracks[0].samples
+        quiet = np.concatenate([track[: SAMPLE_RATE * 9 // 10], track[-SAMPLE_RATE * 9 // 10 :]])
+        assert np.abs(quiet).max() < 300, codec
+        assert abs(int(np.abs(track).max()) - 9_830) < 800, codec
 
 
 def test_what_is_lost_in_the_middle_keeps_its_time() -> None:
@@ -312,7 +326,7 @@ def test_one_decoder_serves_many_threads() -> None:
     assert all(np.array_equal(one.tracks[1].samples, found[0].tracks[1].samples) for one in found)
 
 
-SMALL = {form: encode(noise(1, 16_000), 16_000, form) for form in ("wav", "flac", "mp3", "m4a", "ogg", "adts")}
+SMALL = {form: encode(noise(1, 16_000), 16_000, form) for form in ("wav", "au", "flac", "mp3", "m4a", "ogg", "adts")}
 
 
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.too_slow])

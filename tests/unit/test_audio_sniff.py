@@ -16,6 +16,7 @@ from tests.support.audio_files import encode, silence
     ("form", "container"),
     [
         ("wav", Container.WAV),
+        ("au", Container.AU),
         ("flac", Container.FLAC),
         ("mp3", Container.MP3),
         ("m4a", Container.MP4),
