@@ -181,7 +181,7 @@ class JoinThreads:
             accepted = await tx.conversations.accept(new, lane)
             if links:
                 await tx.threads.link(source, links, accepted.conversation.id)
-            return await settle(tx, new, accepted, lane)
+            return await settle(tx, new, accepted, lane, late_facts=True)
 
 
 def _whole(bodies: Sequence[ConversationIn], part: Part, moment: Moment) -> ConversationIn:
