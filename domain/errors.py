@@ -113,9 +113,13 @@ class MergedAway(Conflict):
     code = "merged_away"
     title = "The conversation was merged into another one"
 
-    def __init__(self, into: str) -> None:
-        super().__init__(f"the conversation was merged into {into}")
+    def __init__(self, message: str, into: str = "") -> None:
+        super().__init__(message)
         self.into = into
+
+    @classmethod
+    def to(cls, into: str) -> Self:
+        return cls(f"the conversation was merged into {into}", into)
 
 
 class IdempotencyMismatch(InvalidInput):

@@ -4,12 +4,12 @@ Joining is commutative, associative and idempotent for messages that have an id 
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
 from domain.conversation import Participant, Role
-from domain.intake import ConversationIn, MessageIn
+from domain.intake import MAX_PARTICIPANTS, ConversationIn, MessageIn
 from domain.text import clean_text
 from domain.times import StampContext, canonical_stamp, read_stamp
 
@@ -72,6 +72,7 @@ def joined(whole: ConversationIn, part: ConversationIn, moment: Moment) -> Conve
     body = whole.model_dump()
     body["messages"] = tuple(message.model_dump() for message in messages)
     people = in_order_of(messages, join_participants(whole.participants, part.participants))
+    people = bounded_participants(people, {message.author for message in messages})
     body["participants"] = tuple(participant.model_dump() for participant in people)
     newer, older = (whole, part) if is_older(part, whole, moment) else (part, whole)
     for name in _SCALARS:
@@ -123,6 +124,15 @@ def in_order_of(messages: Sequence[MessageIn], people: Sequence[Participant]) ->
     """People in the order in which they first write, then those who do not write."""
     turn = {author: position for position, author in reversed(list(enumerate(m.author for m in messages)))}
     return tuple(sorted(people, key=lambda p: (turn.get(p.id, len(messages)), p.id)))
+
+
+def bounded_participants(people: Sequence[Participant], writers: Collection[str]) -> tuple[Participant, ...]:
+    """No more than a conversation may have, in their order: who writes is kept before who only reads."""
+    if len(people) <= MAX_PARTICIPANTS:
+        return tuple(people)
+    reading = max(0, MAX_PARTICIPANTS - sum(person.id in writers for person in people))
+    kept = [person.id for person in people if person.id not in writers][:reading]
+    return tuple(person for person in people if person.id in writers or person.id in kept)
 
 
 def is_older(part: ConversationIn, whole: ConversationIn, moment: Moment) -> bool:

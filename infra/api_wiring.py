@@ -47,7 +47,11 @@ if TYPE_CHECKING:
 
 @asynccontextmanager
 async def open_api_services(
-    settings: Settings, *, tracing: "Tracing | None" = None, runtime: Runtime | None = None
+    settings: Settings,
+    *,
+    tracing: "Tracing | None" = None,
+    runtime: Runtime | None = None,
+    readers: Readers | None = None,
 ) -> AsyncIterator[ApiServices]:
     """The API's services. Temporal may be away: its client connects with the first call.
 
@@ -58,7 +62,7 @@ async def open_api_services(
     orchestrator = TemporalOrchestrator(client, ui_url=settings.temporal_ui_url, tracing=tracing)
     queues = TemporalQueues(client, task_queues(settings.config_dir))
     async with open_storage(settings, "api") as storage:
-        yield build_api_services(settings, storage, orchestrator, queues, ProcessObserver(tracing))
+        yield build_api_services(settings, storage, orchestrator, queues, ProcessObserver(tracing), readers)
 
 
 def build_api_services(

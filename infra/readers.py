@@ -1,9 +1,6 @@
 """The readers of `engines.formats`, loaded when a body is first read: they bring libraries of their own."""
 
-import importlib
-from typing import Any
-
-from domain.errors import InvalidInput
+from domain.errors import InvalidInput, NotFound
 from domain.mapping import Format, SourceMapping
 from engines.protocols import FormatReader
 
@@ -11,22 +8,21 @@ from engines.protocols import FormatReader
 class FormatReaders:
     """Fulfils `services.readers.Readers`."""
 
-    def reader(self, format: Format) -> FormatReader:
-        found: FormatReader = self._formats().reader_of(format)
-        return found
+    def reader(self, form: Format) -> FormatReader:
+        from engines.formats import reader_of
 
-    def preset(self, name: str) -> SourceMapping:
-        presets = getattr(self._formats(), "preset_of", None)
-        if presets is None:
-            raise InvalidInput.of("preset", "there is none of this name")
-        found: SourceMapping = presets(name)
-        return found
+        return reader_of(form)
 
-    def check(self, mapping: SourceMapping) -> None:
-        check = getattr(self._formats(), "check_mapping", None)
-        if check is not None:
-            check(mapping)
+    def preset(self, name: str) -> tuple[Format, SourceMapping]:
+        from engines.formats import preset
 
-    @staticmethod
-    def _formats() -> Any:
-        return importlib.import_module("engines.formats")
+        try:
+            found = preset(name)
+        except NotFound as missing:
+            raise InvalidInput.of("preset", missing.message) from None
+        return found.format, found.mapping
+
+    def check(self, mapping: SourceMapping, form: Format) -> None:
+        from engines.formats import check_mapping
+
+        check_mapping(mapping, form)

@@ -64,9 +64,13 @@ class AcceptConversation:
         self._observer: Observer = observer or Unobserved()
         self._threads = JoinThreads(database, content, clock)
 
-    async def accept(self, tenant_id: str, intake: ConversationIn, *, lane: Lane = Lane.LIVE) -> Acceptance:
-        """All there is of a conversation. Raises InvalidInput and its kin (nothing is left behind), Unavailable when
-        storage is away."""
+    async def accept(
+        self, tenant_id: str, intake: ConversationIn, *, lane: Lane = Lane.LIVE, late_facts: bool = False
+    ) -> Acceptance:
+        """All there is of a conversation; late_facts: see `services.settle`.
+
+        Raises InvalidInput and its kin (nothing is left behind), Unavailable when storage is away.
+        """
         self.check_addresses(intake)
         identity = conversation_id(tenant_id, intake)
         with self._observer.accepting(tenant_id, identity, intake.channel, lane) as observed:
@@ -78,7 +82,7 @@ class AcceptConversation:
         key = content_keys.accepted(tenant_id, conversation_id(tenant_id, intake), new_id())
         await self._content.put(tenant_id, key, intake.model_dump_json(exclude_none=True).encode())
         try:
-            accepted = await self._write(tenant_id, intake, key, lane)
+            accepted = await self._write(tenant_id, intake, key, lane, late_facts=late_facts)
         except MergedAway as merged:
             await self._content.delete(tenant_id, key)
             part = Part(intake, conversation_id=merged.into)
@@ -124,13 +128,15 @@ class AcceptConversation:
             observed.ended(acceptance.outcome, conversation.revision)
         return acceptance
 
-    async def _write(self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane) -> Accepted:
+    async def _write(
+        self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane, *, late_facts: bool
+    ) -> Accepted:
         async with self._database.tenant_tx(tenant_id) as tx:
             source = await tx.catalog.source(intake.source)
             await tx.catalog.saw_source(source)
             hashes = await upload_hashes(tx, intake)
             new = self.new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
-            return await accept_in(tx, new, lane)
+            return await accept_in(tx, new, lane, late_facts=late_facts)
 
     def new(
         self,
@@ -153,9 +159,9 @@ class AcceptConversation:
         return Acceptance(accepted.conversation, accepted.outcome, accepted.entry, started)
 
 
-async def accept_in(tx: TenantTx, new: NewConversation, lane: Lane) -> Accepted:
+async def accept_in(tx: TenantTx, new: NewConversation, lane: Lane, *, late_facts: bool = False) -> Accepted:
     """The rows of one acceptance, with the entry that is to be started now. Raises Conflict and its kin."""
-    return await settle(tx, new, await tx.conversations.accept(new, lane), lane)
+    return await settle(tx, new, await tx.conversations.accept(new, lane), lane, late_facts=late_facts)
 
 
 async def start_entry(

@@ -19,7 +19,7 @@ from domain.errors import ChangedMeanwhile, Conflict, FieldProblem, InvalidInput
 from domain.ids import new_id
 from domain.intake import ConversationIn
 from domain.threads import Moment, is_older, join_participants, joined, kept_links, link_digest, moments, with_times
-from domain.times import StampContext, TimeNote
+from domain.times import StampContext, TimeNote, canonical_stamp
 from services import content_keys
 from services.merge_conversations import merge
 from services.new_conversation import conversation_id, new_conversation, require_channel
@@ -123,7 +123,10 @@ class JoinThreads:
         return accepted
 
     def _timed(self, part: Part, bodies: Sequence[ConversationIn]) -> Part:
-        """With the time of receipt for messages that have none, and a note that says so."""
+        """With the time of receipt for messages that have none, and a note that says so. Raises InvalidInput naming
+        the stamp that is none."""
+        for position, message in enumerate(part.intake.messages or ()):
+            canonical_stamp(message.at, field=f"messages[{position}].at")
         known = [message.at for body in bodies for message in body.messages or ()]
         complete = all(message.at is not None for message in part.intake.messages or ())
         if complete or (part.received_at is None and not any(known)):
@@ -160,6 +163,7 @@ class JoinThreads:
                 "based_on": into.revision,
                 "fills": is_older(part.intake, whole, meant.moment),
                 "replaces_people": part.replaces_people,
+                "writers": frozenset(message.author for message in whole.messages or ()),
             }
         )
 
@@ -177,7 +181,7 @@ class JoinThreads:
             accepted = await tx.conversations.accept(new, lane)
             if links:
                 await tx.threads.link(source, links, accepted.conversation.id)
-            return await settle(tx, new, accepted, lane)
+            return await settle(tx, new, accepted, lane, late_facts=True)
 
 
 def _whole(bodies: Sequence[ConversationIn], part: Part, moment: Moment) -> ConversationIn:

@@ -30,12 +30,13 @@ def new_conversation(
 
     Raises InvalidInput when a stamp cannot be read, or the end is before the start.
     """
+    content_hash = canonical_turns_hash(intake, hashes)  # first: it names the message whose stamp is none
     start, end, notes = _span(intake, context)
     return NewConversation(
         id=conversation_id(tenant_id, intake),
         intake=intake.model_copy(update={"messages": None, "audio": None, "transcript": None}),
         content_key=content_key,
-        content_hash=canonical_turns_hash(intake, hashes),
+        content_hash=content_hash,
         started_at=start.at,
         started_offset_minutes=start.offset_minutes,
         ended_at=end,

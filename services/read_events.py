@@ -53,7 +53,9 @@ class ReadEvents:
             reader = self._readers.reader(source.format)
             mapping = source.mapping
             if mapping is None and source.preset is not None:
-                mapping = self._readers.preset(source.preset)
+                _, mapping = self._readers.preset(source.preset)
+            if mapping is not None:
+                mapping = with_channel(mapping, source)
         except InvalidInput as error:
             return [ReadItem(1, error=error)]
         async with self._gate:
@@ -80,6 +82,13 @@ class ReadEvents:
             _log.exception("the reader of %s failed: %s", source.format.value, where(error), exc_info=False)
             return [ReadItem(1, error=_defect(error))]
         return found
+
+
+def with_channel(mapping: SourceMapping, source: Source) -> SourceMapping:
+    """What all of a source's conversations are need not be said once more in its mapping."""
+    if mapping.channel is not None or source.channel is None:
+        return mapping
+    return mapping.model_copy(update={"channel": source.channel})
 
 
 def _read_item(reader: FormatReader, mapping: SourceMapping | None, source: Source, item: RawItem) -> ReadItem:

@@ -1,4 +1,4 @@
-"""What use cases need of the readers of formats; `engines.formats` has them, `infra.wiring` brings them."""
+"""What use cases need of the readers of formats; `engines.formats` has them, `infra.readers` brings them."""
 
 from typing import Protocol
 
@@ -7,14 +7,12 @@ from engines.protocols import FormatReader
 
 
 class Readers(Protocol):
-    def reader(self, format: Format) -> FormatReader:
-        """Raises InvalidInput when there is none."""
+    def reader(self, form: Format) -> FormatReader: ...
+
+    def preset(self, name: str) -> tuple[Format, SourceMapping]:
+        """The mapping that ships under this name, and what it is for. Raises InvalidInput."""
         ...
 
-    def preset(self, name: str) -> SourceMapping:
-        """The mapping that ships under this name. Raises InvalidInput."""
-        ...
-
-    def check(self, mapping: SourceMapping) -> None:
-        """Raises InvalidInput naming the expression that is none."""
+    def check(self, mapping: SourceMapping, form: Format) -> None:
+        """Raises InvalidInput naming each expression that is none, and what is missing."""
         ...

@@ -85,7 +85,9 @@ class ReceiveArrivals:
             if _is_part(arrival):
                 part = Part(arrival.conversation, arrival.links, arrival.notes, received_at=at)
                 return Received(acceptance=await self._accept.join(tenant_id, part, lane=lane))
-            return Received(acceptance=await self._accept.accept(tenant_id, arrival.conversation, lane=lane))
+            return Received(
+                acceptance=await self._accept.accept(tenant_id, arrival.conversation, lane=lane, late_facts=True)
+            )
         except InvalidInput as error:
             return Received(error=error)
         except ChangedMeanwhile:

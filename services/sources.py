@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from domain.arrivals import Arrival
 from domain.clock import Clock, utc_now
-from domain.errors import Conflict, InvalidInput
+from domain.errors import Conflict, FieldProblem, InvalidInput
 from domain.ids import new_id
-from domain.mapping import Format
+from domain.mapping import Format, SourceMapping
 from domain.sources import KEYED, NewSource, SourceChange
 from domain.times import StampContext
 from services.event_keys import check_expression
 from services.new_conversation import new_conversation, require_channel
-from services.read_events import ReadEvents, ReadItem
+from services.read_events import ReadEvents, ReadItem, with_channel
 from services.readers import Readers
 from storage.protocols import Database, Source, SourceHealth
 
@@ -98,22 +98,29 @@ class Sources:
 
     def _check(self, source: Source) -> None:
         """Raises InvalidInput naming the setting."""
-        self._readers.reader(source.format)
         if source.mapping is not None and source.preset is not None:
             raise InvalidInput.of("preset", "give a mapping or the name of a preset, not both")
-        mapping = source.mapping
         if source.preset is not None:
-            mapping = self._readers.preset(source.preset)
-        if mapping is None and source.format in _MAPPED:
+            form, _ = self._readers.preset(source.preset)
+            if form is not source.format:
+                raise InvalidInput.of("preset", f"is for the format {form.value}")
+        elif source.mapping is None and source.format in _MAPPED:
             raise InvalidInput.of("mapping", f"the format {source.format.value} needs one, or a preset")
-        if mapping is not None and source.format is Format.CANONICAL:
-            raise InvalidInput.of("mapping", "the canonical form needs none: choose the format the sender has")
-        if source.mapping is not None:
-            self._readers.check(source.mapping)
+        elif source.mapping is not None:
+            if source.format is Format.CANONICAL:
+                raise InvalidInput.of("mapping", "the canonical form needs none: choose the format the sender has")
+            self._check_mapping(source.mapping, source)
         if source.dedupe_key is not None:
             if source.format not in KEYED:
                 raise InvalidInput.of("dedupe_key", f"cannot look into the format {source.format.value}")
             check_expression(source.dedupe_key, "dedupe_key")
+
+    def _check_mapping(self, mapping: SourceMapping, source: Source) -> None:
+        try:
+            self._readers.check(with_channel(mapping, source), source.format)
+        except InvalidInput as error:
+            problems = tuple(FieldProblem(f"mapping.{p.field}", p.reason) for p in error.problems)
+            raise InvalidInput(error.message, problems) from None
 
 
 def _checked(tenant_id: str, item: ReadItem, source: Source, context: StampContext) -> ReadItem:

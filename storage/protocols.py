@@ -45,8 +45,8 @@ class NewConversation(Frozen):
 
     based_on: the revision this content was made from, 0 when there was no conversation yet, None when it is not made
     from anything. With it the input says only what is new of the conversation: participants join those that are known
-    (`replaces_people`: take their place), and with `fills` what it says is older than what is known and fills gaps
-    only. kept_notes stay when later revisions come.
+    (`replaces_people`: take their place; of too many the `writers` are kept), and with `fills` what it says is older
+    than what is known and fills gaps only. kept_notes stay when later revisions come.
     """
 
     id: str
@@ -63,6 +63,7 @@ class NewConversation(Frozen):
     based_on: int | None = None
     fills: bool = False
     replaces_people: bool = False
+    writers: frozenset[str] = frozenset()
 
 
 class Accepted(Frozen):

@@ -8,7 +8,7 @@ from domain.contracts import RunRef
 from domain.conversation import Conversation, Lane, Note, Participant, Stage, StageState, Status
 from domain.errors import ChangedMeanwhile, Conflict, MergedAway, NotFound
 from domain.intake import ConversationIn, ConversationPatch
-from domain.threads import join_participants
+from domain.threads import bounded_participants, join_participants
 from storage.postgres.repository import Repository
 from storage.protocols import Accepted, AcceptOutcome, ConversationFilter, NewConversation, Page, RunEntry
 
@@ -300,7 +300,7 @@ class PostgresConversations(Repository):
         if row["channel"] != new.intake.channel.value:
             raise Conflict(f"this conversation is a {row['channel']}, not a {new.intake.channel.value}")
         if row["merged_into"] is not None:
-            raise MergedAway(row["merged_into"])
+            raise MergedAway.to(row["merged_into"])
         return row
 
     async def _extend(self, new: NewConversation, based_on: int) -> Accepted:
@@ -315,7 +315,8 @@ class PostgresConversations(Repository):
         people = {p.id: p for p in (*known.participants, *new.intake.participants)}
         if not new.replaces_people:
             people = {p.id: p for p in join_participants(known.participants, new.intake.participants)}
-        says = new.intake.model_copy(update={"participants": _all(people)})
+        kept = bounded_participants(_all(people), new.writers)
+        says = new.intake.model_copy(update={"participants": kept})
         revised = await self._revise(new.id, new, _filling(says, known) if new.fills else says, started_anew=False)
         assert revised is not None  # the row is locked, and its content is not known
         return revised
@@ -388,7 +389,7 @@ class PostgresConversations(Repository):
         await self._row(_LOCK, conversation_id)
         now = await self.get(conversation_id)
         if now.merged_into is not None:
-            raise MergedAway(now.merged_into)
+            raise MergedAway.to(now.merged_into)
         given = {name: getattr(patch, name) for name in patch.model_fields_set}
         metadata = {**now.metadata, **(patch.metadata or {})}
         participants = {p.id: p for p in (*now.participants, *(patch.participants or ()))}

@@ -127,6 +127,7 @@ def test_without_postgres_everything_says_so_and_comes_back(gated: tuple[ApiServ
     api, gate = gated
     tenant = api.tenant("gated")
     with api.client(tenant.key) as client:
+        client.post("/v1/sources", json={"slug": "mail"})
         body = chat()
         first = client.post("/v1/conversations", json=body, headers={"Idempotency-Key": "k"})
         assert first.status_code == 202, first.text
@@ -138,6 +139,8 @@ def test_without_postgres_everything_says_so_and_comes_back(gated: tuple[ApiServ
                 client.get(first.json()["links"]["explain"]),
                 client.post("/v1/uploads", json={"size": 1, "sha256": "a" * 64}),
                 client.get("/v1/search"),
+                client.get("/v1/sources"),
+                client.post("/v1/sources/mail/events", json={"id": "2"}),
             ):
                 found = problem(answer, 503, "unavailable")
                 assert found["retryable"] is True
@@ -174,12 +177,16 @@ def test_without_the_content_store_nothing_is_accepted(
     settings = api_settings(database, tmp_path, temporal_address=temporal_server.address)
     with api_server(settings, database) as api, api.client(api.tenant("no-content").key) as client:
         assert client.post("/v1/conversations", json=chat()).status_code == 202
+        client.post("/v1/sources", json={"slug": "events"})
         shutil.move(tmp_path / "content", tmp_path / "elsewhere")
         problem(client.post("/v1/conversations", json=chat()), 503, "unavailable")
+        problem(client.post("/v1/sources/events/events", json=chat()), 503, "unavailable")
         assert client.get("/v1/conversations").status_code == 200
         assert httpx.get(f"{api.url}/readyz").status_code == 503
         shutil.move(tmp_path / "elsewhere", tmp_path / "content")
         assert client.post("/v1/conversations", json=chat()).status_code == 202
+        [source] = [s for s in client.get("/v1/sources").json()["items"] if s["slug"] == "events"]
+        assert source["health"]["events"] == {"accepted": 0, "received": 0, "dead_lettered": 0}
 
 
 class FixedAge:

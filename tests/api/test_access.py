@@ -64,6 +64,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /v1/conversations/{conversation_id}": {"tags": ["mine"]},
     "PATCH /v1/users/{user_id}": {"name": "mine now"},
     "PUT /v1/users/{user_id}/password": {"password": "mine from now on"},
+    "POST /v1/sources": {"slug": "walls"},
+    "PATCH /v1/sources/{source_id}": {"name": "mine now"},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
     "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
@@ -93,8 +95,10 @@ async def owned(api: ApiServer) -> Owned:
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
         user = {"email": "a@b.example", "name": "A", "role": "viewer", "password": "long enough to be one"}
         account = client.post("/v1/users", json=user).json()["id"]
+        source = client.post("/v1/sources", json={"slug": "theirs"}).json()["id"]
+        event = client.post(f"/v1/sources/{source}/events", json={"external_id": "unfinished"}).json()["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
-    ids |= {"tenant_id": tenant.id, "user_id": account}
+    ids |= {"tenant_id": tenant.id, "user_id": account, "source_id": source, "event_id": event}
     return Owned(tenant, ids)
 
 

@@ -30,7 +30,8 @@ def test_it_is_served_and_tells_what_every_operation_needs(client: httpx.Client)
             assert operation["security"][0] == {"apiKey": []}, name
             for status in ("401", "403", "422", "503"):
                 assert "application/problem+json" in responses[status]["content"], name
-            if method == "post" and not path.startswith(("/v1/platform", "/v1/search")):
+            changes_nothing = path.startswith("/v1/search") or path.endswith("/test")
+            if method == "post" and not path.startswith("/v1/platform") and not changes_nothing:
                 headers = [p["name"] for p in operation["parameters"] if p["in"] == "header"]
                 assert "Idempotency-Key" in headers, name
             if method in ("post", "patch", "put") and "requestBody" in operation:

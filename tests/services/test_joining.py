@@ -199,6 +199,13 @@ async def test_late_facts_are_not_undone_by_a_message(at: Desk) -> None:
     await at.receive.receive(tenant.id, arrivals([mail(2, 1, meta={"state": "older", "queue_time": 3})]))
     [conversation] = await at.standing(tenant.id)
     assert conversation.metadata == {"plan": "silver", "state": "open", "queue_time": 3}
+    # The last mail again, with something new about it: no revision, and the fact is known. The first one: too late.
+    for again in (mail(3, 1, meta={"state": "solved"}), mail(1, meta={"state": "new again"})):
+        [received] = await at.receive.receive(tenant.id, arrivals([again]))
+        assert received.acceptance is not None
+        assert received.acceptance.outcome is AcceptOutcome.UNCHANGED
+    [conversation] = await at.standing(tenant.id)
+    assert (conversation.metadata["state"], conversation.revision) == ("solved", 3)
 
 
 async def test_the_guard_itself(at: Desk) -> None:

@@ -266,8 +266,38 @@ async def test_a_source_appears_on_first_sight(db: PostgresDatabase, database: D
     chosen = Source(id=new_id(), slug="crm", channel=Channel.EMAIL, time_zone="Asia/Tokyo", settle_minutes=5)
     async with db.tenant_tx(tenant.id) as tx:
         kept = await tx.catalog.put_source(chosen)
-        assert kept == chosen.model_copy(update={"id": seen[0].id})
+        assert kept.updated_at is not None
+        assert kept == chosen.model_copy(update={"id": seen[0].id, "updated_at": kept.updated_at})
+        assert await tx.catalog.find_source("crm") == await tx.catalog.find_source(kept.id, lock=True) == kept
         assert await tx.catalog.sources() == [kept]
     with pytest.raises(InvalidInput):
         async with db.tenant_tx(tenant.id) as tx:
             await tx.catalog.source("Not a slug")
+
+
+async def test_an_id_names_its_source_before_a_slug_of_the_same_form(
+    db: PostgresDatabase, database: DatabaseUrls
+) -> None:
+    tenant = await make_tenant(database.owner)
+    async with db.tenant_tx(tenant.id) as tx:
+        first = await tx.catalog.source("first")
+        alias = await tx.catalog.source(first.id)
+        assert alias.id != first.id
+        assert await tx.catalog.find_source(first.id) == first
+        assert await tx.catalog.find_source(alias.id) == alias
+        with pytest.raises(NotFound):
+            await tx.catalog.find_source("nobody")
+
+
+async def test_a_source_that_is_busy_is_seen_without_waiting(db: PostgresDatabase, database: DatabaseUrls) -> None:
+    tenant = await make_tenant(database.owner)
+    async with db.tenant_tx(tenant.id) as tx:
+        source = await tx.catalog.source("busy")
+    async with db.tenant_tx(tenant.id) as one, db.tenant_tx(tenant.id) as other:
+        await one.catalog.saw_source(source)
+        await asyncio.wait_for(other.catalog.saw_source(source), 5)  # somebody else is at it
+    async with db.tenant_tx(tenant.id) as tx:
+        seen = await tx.catalog.find_source("busy")
+        assert seen.last_seen_at is not None
+        await tx.catalog.saw_source(seen)  # to the minute: nothing is written
+        assert await tx.catalog.find_source("busy") == seen

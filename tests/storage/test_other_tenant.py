@@ -30,10 +30,12 @@ from storage.protocols import (
     AnswerRecord,
     ConversationFilter,
     DeadLetter,
+    EventState,
     NewConversation,
     Page,
     Recording,
     Source,
+    SourceEvent,
     Tenant,
     TranscriptRecord,
     Upload,
@@ -52,7 +54,7 @@ from tests.support.storage import (
     version,
 )
 
-CALL_HASH, KEY = "request", "key"
+CALL_HASH, KEY, LINK = "request", "key", b"l" * 32
 TOKEN_HASH = b"x" * 32
 ALWAYS = Period(date(2024, 1, 1), date(2026, 1, 1), "Europe/Berlin", Step.MONTH)
 
@@ -74,6 +76,8 @@ class Theirs:
     version: TaskVersion
     engine: EngineConfig
     source: Source
+    event: SourceEvent
+    event_letter: DeadLetter
     transcript: TranscriptRecord
     recording: Recording
     user: User
@@ -90,6 +94,17 @@ CASES: dict[str, Case] = {
     "conversations.list": lambda tx, t: tx.conversations.list(ConversationFilter(), Page()),
     "conversations.patch": lambda tx, t: tx.conversations.patch(t.conversation.id, ConversationPatch(queue="mine")),
     "conversations.set_status": lambda tx, t: tx.conversations.set_status(t.conversation.id, Status.FAILED),
+    "conversations.set_closed": lambda tx, t: tx.conversations.set_closed(t.conversation.id),
+    "threads.find": lambda tx, t: tx.threads.find(t.conversation.source, [LINK]),
+    "threads.lock": lambda tx, t: tx.threads.lock(t.conversation.source, [LINK]),
+    "threads.link": lambda tx, t: tx.threads.link(t.conversation.source, [b"m" * 32], t.conversation.id),
+    "threads.merge": lambda tx, t: tx.threads.merge([t.conversation], t.conversation),
+    "events.put": lambda tx, t: tx.events.put(t.event),
+    "events.get": lambda tx, t: tx.events.get(t.event.id),
+    "events.claim": lambda tx, t: tx.events.claim(t.event.id, 60, again=True),
+    "events.release": lambda tx, t: tx.events.release(t.event.id, 60),
+    "events.finish": lambda tx, t: tx.events.finish(t.event.model_copy(update={"state": EventState.RECEIVED})),
+    "events.health": lambda tx, t: tx.events.health(t.source.id),
     "conversations.set_searchable": lambda tx, t: tx.conversations.set_searchable([t.conversation.id]),
     "conversations.set_measured": lambda tx, t: tx.conversations.set_measured(t.conversation.id, duration_ms=1),
     "runs.enter": lambda tx, t: tx.runs.enter(
@@ -118,6 +133,8 @@ CASES: dict[str, Case] = {
     "catalog.engines": lambda tx, t: tx.catalog.engines(),
     "catalog.sources": lambda tx, t: tx.catalog.sources(),
     "catalog.source": lambda tx, t: tx.catalog.source(t.source.slug),
+    "catalog.find_source": lambda tx, t: tx.catalog.find_source(t.source.id),
+    "catalog.saw_source": lambda tx, t: tx.catalog.saw_source(t.source),
     "catalog.put_source": lambda tx, t: tx.catalog.put_source(t.source),
     "catalog.put_field": lambda tx, t: tx.catalog.put_field(t.field.model_copy(update={"label": "mine"})),
     "catalog.put_task": lambda tx, t: tx.catalog.put_task(t.task.model_copy(update={"label": "mine"})),
@@ -164,6 +181,7 @@ CASES: dict[str, Case] = {
     "dead_letters.get": lambda tx, t: tx.dead_letters.get(t.letter.id),
     "dead_letters.list": lambda tx, t: tx.dead_letters.list(open_only=False, page=Page()),
     "dead_letters.of_conversation": lambda tx, t: tx.dead_letters.of_conversation(t.conversation.id),
+    "dead_letters.of_event": lambda tx, t: tx.dead_letters.of_event(t.event.id),
     "dead_letters.redriven": lambda tx, t: tx.dead_letters.redriven(t.letter.id, 2),
     "uploads.open": lambda tx, t: tx.uploads.open(t.upload),
     "uploads.get": lambda tx, t: tx.uploads.get(t.upload.id),
@@ -183,6 +201,10 @@ CASES: dict[str, Case] = {
 EMPTY: dict[str, Any] = {
     "conversations.find": None,
     "conversations.list": [],
+    "threads.find": [],
+    "events.claim": None,
+    "events.health": [],
+    "dead_letters.of_event": None,
     "runs.list": [],
     "runs.stages": [],
     "runs.backlog_age_seconds": 0,
@@ -218,7 +240,10 @@ EMPTY: dict[str, Any] = {
 OWN = {
     "conversations.accept",
     "conversations.set_searchable",
+    "threads.lock",
+    "events.release",
     "catalog.source",
+    "catalog.saw_source",
     "catalog.put_source",
     "catalog.deactivate",
     "values.mark_human_stale",
@@ -337,6 +362,24 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         source = await tx.catalog.put_source(
             Source(id=new_id(), slug="theirs", channel=None, time_zone="Asia/Tokyo", settle_minutes=7)
         )
+        await tx.threads.link(conversation.source, [LINK], conversation.id)
+        event = SourceEvent(
+            id=new_id(),
+            source_id=source.id,
+            dedupe=b"d" * 32,
+            content_key="k",
+            media_type="application/json",
+            size=1,
+            state=EventState.ACCEPTED,
+            attempts=1,
+            received_at=START,
+            claimed_until=START,
+        )
+        await tx.events.put(event)
+        event_letter = letter.model_copy(
+            update={"id": new_id(), "conversation_id": None, "revision": None, "entry": None, "event_id": event.id}
+        )
+        await tx.dead_letters.put(event_letter)
     return Theirs(
         tenant=other,
         accepted=accepted,
@@ -351,6 +394,8 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         version=one,
         engine=model,
         source=source,
+        event=event,
+        event_letter=event_letter,
         transcript=transcript,
         recording=recording,
         user=user,
@@ -426,7 +471,7 @@ async def test_the_others_things_are_out_of_reach(
         assert theirs.tenant.id not in str(answer)
     else:
         assert failure is not None, answer
-        assert failure.code in ("not_found", "conflict", "forbidden"), failure
+        assert failure.code in ("not_found", "conflict", "changed_meanwhile", "forbidden"), failure
     assert await everything(db, theirs.tenant) == before
 
 

@@ -3,6 +3,7 @@
 The statements are those the repositories send: a wrapper around the session explains each of them.
 """
 
+import hashlib
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from storage.postgres.ledger import PostgresLedger
 from storage.postgres.renditions import PostgresRenditions
 from storage.postgres.runs import PostgresRuns
 from storage.postgres.session import Session
+from storage.postgres.source_events import PostgresSourceEvents
+from storage.postgres.threads import PostgresThreads
 from storage.postgres.values import PostgresValues
 from storage.protocols import ConversationFilter, Page, Tenant
 from tests.support.stack import DatabaseUrls
@@ -83,7 +86,8 @@ async def many(db: PostgresDatabase, tenant: Tenant, other: Tenant, database: Da
             for of in made.values():
                 await tx.catalog.put_field(of)
             await tx.session.execute(_CONVERSATIONS, one.id, ROWS)
-            for sql in (_REVISION_ROWS, _ENTRIES, _LETTERS, _RUNS, _OUTBOX):
+            await tx.catalog.source("second")
+            for sql in (_REVISION_ROWS, _ENTRIES, _EVENTS, _LETTERS, _RUNS, _OUTBOX, _LINKS):
                 await tx.session.execute(sql, one.id)
             await tx.session.execute(
                 _VALUES,
@@ -120,6 +124,22 @@ _ENTRIES = """
 insert into conversation_entry (tenant_id, conversation_id, revision, entry, lane, channel, enter_at, task_ids, state)
 select tenant_id, id, 1, 1, 'live', channel, 'ingest', '{}',
   case when status = 'failed' then 'pending' else 'closed' end
+from conversation
+where tenant_id = $1
+"""
+_EVENTS = """
+insert into source_event (tenant_id, id, source_id, dedupe, content_key, media_type, size, state, attempts,
+  received_at, claimed_until, finished_at, error_type, error)
+select s.tenant_id, gen_random_uuid(), s.id, sha256((s.slug || n)::bytea), 'k', 'application/json', 1,
+  (array['received', 'received', 'dead_lettered', 'accepted'])[1 + case when n % 500 = 0 then 2 + n % 2 else 0 end],
+  1, now() - n * interval '1 minute', now(), now(), 'invalid_input', 'e'
+from source s
+cross join generate_series(1, 5000) n
+where s.tenant_id = $1
+"""
+_LINKS = """
+insert into thread_link (tenant_id, source, link, conversation_id)
+select tenant_id, source, sha256(external_id::bytea), id
 from conversation
 where tenant_id = $1
 """
@@ -257,8 +277,24 @@ async def test_dead_letters(many: Many, session: Explaining) -> None:
     for page in (Page(), Page(after=(START, new_id()))):
         await letters.list(open_only=True, page=page)
 
-    assert_indexed(session, "dead_letter_by_time")
+    for plan in session.plans:  # a tenant has few sources: they may be read from end to end
+        scanned = scans(plan)
+        assert "dead_letter_by_time" in scanned, plan
+        assert not {"dead_letter", "source_event"} & set(scanned), plan
     assert not any(node["Node Type"] == "Sort" for plan in session.plans for node in nodes(plan))
+
+
+async def test_events_and_threads(many: Many, session: Explaining) -> None:
+    events, threads = PostgresSourceEvents(session, many.tenant.id), PostgresThreads(session, many.tenant.id)
+    (source_id,) = [row["id"] for row in await Session.rows(session, "select id from source where slug = 'second'")]
+    await threads.find("api", [hashlib.sha256(f"e{n}".encode()).digest() for n in (7, 77)])
+    await events.health(source_id)
+
+    big = {"source_event", "thread_link", "conversation"}
+    for plan in session.plans:
+        assert not any("Seq Scan" in kinds and name in big for name, kinds in scans(plan).items()), plan
+    used = {name for plan in session.plans for name in scans(plan)}
+    assert {"thread_link_pkey", "source_event_by_time", "source_event_failed"} <= used, used
 
 
 async def test_what_platform_functions_look_through(many: Many, database: DatabaseUrls) -> None:
@@ -268,6 +304,7 @@ async def test_what_platform_functions_look_through(many: Many, database: Databa
         for function, index in (
             ("platform_search_dirty", "search_outbox_due"),
             ("platform_due_entries", "conversation_entry_due"),
+            ("platform_due_events", "source_event_due"),
         ):
             body = await owner.fetchval("select prosrc from pg_proc where proname = $1", function)
             statement = body.replace("limit most", "limit 100").replace("older_than_seconds", "0::double precision")
@@ -277,6 +314,7 @@ async def test_what_platform_functions_look_through(many: Many, database: Databa
             assert index in used, used
             assert "search_outbox" not in used
             assert "conversation_entry" not in used
+            assert "source_event" not in used
     finally:
         await owner.close()
 

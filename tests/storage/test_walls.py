@@ -211,6 +211,7 @@ def test_the_owner_is_behind_the_wall_too(filled: Filled) -> None:
         "idempotency_key",
         "search_outbox",
         "event_outbox",
+        "source_event",
     }
 
 

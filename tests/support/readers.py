@@ -77,15 +77,15 @@ class TestReaders:
 
     made: dict[Format, Made] = field(default_factory=lambda: {Format.CANONICAL: whole, Format.EMAIL: letter})
 
-    def reader(self, format: Format) -> JsonReader:
-        return JsonReader(self.made.get(format, _unmapped))
+    def reader(self, form: Format) -> JsonReader:
+        return JsonReader(self.made.get(form, _unmapped))
 
-    def preset(self, name: str) -> SourceMapping:
+    def preset(self, name: str) -> tuple[Format, SourceMapping]:
         if name != "known":
             raise InvalidInput.of("preset", "there is none of this name")
-        return SourceMapping()
+        return Format.JSON, SourceMapping()
 
-    def check(self, mapping: SourceMapping) -> None:
+    def check(self, mapping: SourceMapping, form: Format) -> None:
         return
 
 

@@ -12,6 +12,7 @@ from domain.conversation import Conversation
 from domain.intake import ConversationIn
 from services.accept_conversation import AcceptConversation
 from services.read_events import ReadEvents
+from services.readers import Readers
 from services.receive import ReceiveArrivals
 from services.receive_events import ReceiveEvents
 from services.sources import Sources
@@ -72,18 +73,19 @@ class Desk:
 
 
 @asynccontextmanager
-async def desk(database: DatabaseUrls, folder: Path, *, claim_seconds: float = 60.0) -> AsyncIterator[Desk]:
+async def desk(database: DatabaseUrls, folder: Path, *, readers: Readers | None = None) -> AsyncIterator[Desk]:
+    """`readers` in the place of those tests have."""
     connected = await PostgresDatabase.connect(database.app, database.platform, pool_max=12)
     try:
         keys = PostgresDataKeys(connected, MasterKeys(bytes(range(32))))
         content = open_content_store(folder.as_uri(), keys)
         accept = AcceptConversation(connected, content, AwayOrchestrator())
         receive = ReceiveArrivals(connected, accept)
-        readers = TestReaders()
-        read = ReadEvents(readers)
-        events = ReceiveEvents(connected, content, read, receive, claim_seconds=claim_seconds)
-        sources = Sources(connected, readers, read)
-        yield Desk(connected, content, accept, receive, readers, events, sources, database.owner, folder)
+        of_tests = TestReaders()
+        read = ReadEvents(readers or of_tests)
+        events = ReceiveEvents(connected, content, read, receive)
+        sources = Sources(connected, readers or of_tests, read)
+        yield Desk(connected, content, accept, receive, of_tests, events, sources, database.owner, folder)
     finally:
         await connected.close()
 
