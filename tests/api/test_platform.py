@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from tests.support.api_bodies import chat
 from tests.support.api_server import ApiServer, Tenant
 
 
@@ -43,3 +44,30 @@ def test_a_tenant_does_not_change_itself(api: ApiServer, tenant: Tenant) -> None
 
 def test_a_tenant_that_is_not_there(platform: httpx.Client) -> None:
     assert platform.patch(f"/v1/platform/tenants/{'0' * 32}", json={"name": "Nobody"}).status_code == 404
+
+
+def test_the_platforms_status_is_for_its_operators(api: ApiServer, platform: httpx.Client, tenant: Tenant) -> None:
+    with api.client(tenant.key) as client:
+        assert client.get("/v1/platform/status").status_code == 403
+    partner = platform.post("/v1/platform/partners", json={"slug": "watchers", "name": "Watchers"}).json()["id"]
+    for body in ({"scopes": ["operate"], "partner_id": partner}, {"scopes": ["configure", "read", "ingest"]}):
+        key = platform.post("/v1/platform/api-keys", json={"name": "k", **body}).json()["key"]
+        with api.client(key) as client:
+            assert client.get("/v1/platform/status").status_code == 403
+
+
+def test_the_platforms_status_counts_what_waits(platform: httpx.Client, client: httpx.Client, tenant: Tenant) -> None:
+    before = platform.get("/v1/platform/status").json()["stored"]
+    assert client.post("/v1/conversations", json=chat()).status_code == 202
+    found = platform.get("/v1/platform/status").json()
+    assert found["stored"]["backlog"]["number"] == before["backlog"]["number"] + 1
+    assert tenant.id in {one["tenant_id"] for one in found["stored"]["tenants"]}
+    queues = {queue["task_queue"]: queue for queue in found["queues"]}
+    assert queues["parley-conversations"]["workflow_pollers"] == 0  # nobody works here
+
+
+def test_the_platforms_status_without_temporal(api_without_temporal: ApiServer) -> None:
+    with api_without_temporal.client(api_without_temporal.platform_key) as client:
+        found = client.get("/v1/platform/status")
+    assert (found.status_code, found.json()["queues"]) == (200, None)
+    assert found.json()["stored"]["due"]["number"] >= 0
