@@ -42,10 +42,18 @@ class Row:
 class Table:
     """A table read once. Raises InvalidInput when it has no header, or not the one of a table.
 
-    charset, delimiter: as its sender says; found out when None.
+    charset, delimiter: as its sender says; found out when None. line: where its only row stood before it was cut out.
     """
 
-    def __init__(self, body: BinaryIO, *, charset: str | None = None, delimiter: str | None = None) -> None:
+    def __init__(
+        self,
+        body: BinaryIO,
+        *,
+        charset: str | None = None,
+        delimiter: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        self._line = line
         head = _head(body)
         if not head.strip(b"\xef\xbb\xbf \t\r\n"):
             raise InvalidInput.of("body", "is empty")
@@ -77,7 +85,7 @@ class Table:
             yield self._row(number, line, fields, raw, trouble)
 
     def _row(self, number: int, line: int, fields: list[str], raw: str, trouble: str | None) -> Row:
-        data = self._bytes(raw)
+        data, line = self._bytes(raw), self._line or line
         while len(fields) > len(self.columns) and not fields[-1].strip():
             fields.pop()
         undecodable = _CANNOT_DECODE.search(raw) if trouble is None else None
