@@ -52,7 +52,7 @@ class WorkerWiring:
 
     @cached_property
     def _engines(self) -> EnginePool:
-        return wiring.build_engines(self._settings)
+        return wiring.build_engines(self._settings, self._storage)
 
     def _ingest(self) -> Activity:
         content = self._storage.content
