@@ -16,11 +16,11 @@ from domain.engine import EngineConfig
 from domain.errors import EngineRateLimited, Unavailable
 from storage.protocols import EngineGate, Slice, SliceWanted
 
-SHARE = 0.96
+SHARE = 0.95
 """How much of a limit is given out. The rest is for what cannot be known: how long a request travels, and how many
 tokens it turns out to take."""
 
-BURST_SECONDS = 1.0
+BURST_SECONDS = 0.25
 SLICE_SECONDS = 1.0
 LONGEST_WAIT_SECONDS = 300.0
 """A request that would wait longer gives its place up: the orchestration comes back with it later."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from domain.engine import EngineConfig, Usage
 from domain.errors import (
@@ -44,6 +44,11 @@ PAUSE_SECONDS = 5.0
 """How long nobody asks after a 429 that does not say when to come back."""
 
 LONGEST_PAUSE_SECONDS = 60.0
+TRIES_TO_BE_TAKEN = 3
+WORTH_WAITING_SECONDS = 20.0
+"""A longer pause is not waited for here, where it would hold a worker's slot."""
+
+A = TypeVar("A")
 
 _FRESH_SECONDS = 2.0
 _LEARNT = 0.1
@@ -194,6 +199,18 @@ class EngineGuard:
             _log.warning("an engine's state cannot be written: %s", error.message)
 
 
+async def _in_turn(once: Callable[[], Awaitable[A]]) -> A:
+    """Asks again, after its pause, what the provider would not take yet: a 429 is no failure, nothing was done or
+    billed. What is to wait longer, or is not taken again and again, goes back to the orchestration."""
+    for _ in range(TRIES_TO_BE_TAKEN - 1):
+        try:
+            return await once()
+        except EngineRateLimited as error:
+            if (error.retry_after or PAUSE_SECONDS) > WORTH_WAITING_SECONDS:
+                raise
+    return await once()
+
+
 def _total(usage: Usage) -> int:
     return usage.input_tokens + usage.output_tokens
 
@@ -233,11 +250,15 @@ class GuardedLanguageModel:
         if config.kind in IN_PROCESS:
             return await engine.answer(request, progress)
         learnt = self._guard.tokens_of(config)
-        async with self._guard.request(config, learnt.expected(request)) as permit:
-            answer = await engine.answer(request, progress)
-            learnt.learn(request, answer.usage)
-            permit.settle(_total(answer.usage) or permit.tokens)
-            return answer
+
+        async def once() -> ModelAnswer:
+            async with self._guard.request(config, learnt.expected(request)) as permit:
+                answer = await engine.answer(request, progress)
+                learnt.learn(request, answer.usage)
+                permit.settle(_total(answer.usage) or permit.tokens)
+                return answer
+
+        return await _in_turn(once)
 
 
 class GuardedTranscription:
@@ -254,8 +275,12 @@ class GuardedTranscription:
         engine = await self._open(self._config)
         if self._config.kind in IN_PROCESS:
             return await engine.transcribe(audio, request, progress)
-        async with self._guard.request(self._config, 0):
-            return await engine.transcribe(audio, request, progress)
+
+        async def once() -> TranscriptionAnswer:
+            async with self._guard.request(self._config, 0):
+                return await engine.transcribe(audio, request, progress)
+
+        return await _in_turn(once)
 
     async def test(self) -> str:
         return await (await self._open(self._config)).test()
