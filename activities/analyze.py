@@ -20,6 +20,7 @@ from engines.protocols import LanguageModelEngine, Progress
 from services import engine_calls
 from services.analyze_tasks import TaskQuestion, ask, unanswered
 from services.engine_calls import Engines
+from services.engine_choice import fallbacks
 from services.observation import Observer, Unobserved
 from storage.protocols import AnswerRecord, Database, TenantTx, UsageEvent
 
@@ -36,6 +37,7 @@ class _Calls:
     database: Database
     run: RunRef
     config: EngineConfig
+    costs: bool
     known: dict[str, EngineCall]
     waiting: list[tuple[EngineCall, UsageEvent]] = field(default_factory=list)
 
@@ -44,7 +46,7 @@ class _Calls:
 
     async def record(self, call: EngineCall, task_id: str) -> None:
         event = engine_calls.usage_event(call, self.config, task_id)
-        if not self.config.external:
+        if not self.costs:
             self.waiting.append((call, event))
             return
 
@@ -64,6 +66,7 @@ class _Work:
     """What one attempt has to do: the questions still open, and the answers already there."""
 
     config: EngineConfig
+    fallback: Sequence[EngineConfig]
     questions: Sequence[TaskQuestion]
     answered: Sequence[AnswerRecord]
     calls: _Calls
@@ -89,16 +92,19 @@ class AnalyzeActivity:
     async def _load(self, request: AnalyzeRequest) -> _Work:
         run = request.run
         async with begin(self._database, run, Stage.ANALYZE) as tx:
-            config = next((e for e in await tx.catalog.engines() if e.name == request.batch.engine), None)
+            engines = {e.name: e for e in await tx.catalog.engines()}
+            config = engines.get(request.batch.engine)
             if config is None:
                 raise EngineRejected(f"engine {request.batch.engine} is not configured")
             conversation = await tx.conversations.get(run.conversation_id)
             rendition = await tx.renditions.get(run.conversation_id, run.revision)
+            fallback = fallbacks(config, engines, tx.tenant, rendition)
+            costs = any(engine.external for engine in (config, *fallback))
             tasks = {t.task.id: t for t in await tx.catalog.effective_tasks()}
             rows = [r for r in await tx.ledger.of_entry(run) if r.id in request.batch.task_run_ids]
             again = activity.info().attempt > 1 or run.entry > 1
             # What costs is always looked for: a first try may also be that of a run which Temporal had forgotten.
-            calls = await tx.ledger.calls_of(run.conversation_id) if again or config.external else ()
+            calls = await tx.ledger.calls_of(run.conversation_id) if again or costs else ()
             answers = {a.task_run.id: a for a in await tx.ledger.answers(run)} if again else {}
         questions = [
             TaskQuestion(row, tasks[row.task_id], config, conversation, rendition)
@@ -107,7 +113,7 @@ class AnalyzeActivity:
         ]
         known = {c.request_hash: c for c in calls if c.outcome is CallOutcome.ANSWERED}
         answered = [answers[row.id] for row in rows if row.id in answers]
-        return _Work(config, questions, answered, _Calls(self._database, run, config, known))
+        return _Work(config, fallback, questions, answered, _Calls(self._database, run, config, costs, known))
 
     async def _answer_all(self, run: RunRef, work: _Work) -> list[AnswerRecord]:
         """Asks side by side; one task's trouble is not another's. Raises the first retryable error when tries are
@@ -130,10 +136,10 @@ class AnalyzeActivity:
         return records
 
     async def _ask_all(self, work: _Work) -> list[AnswerRecord | EngineError]:
-        engine = self._engines.language_model(work.config)
+        engine = self._engines.language_model(work.config, work.fallback)
         gate = asyncio.Semaphore(work.config.limits.concurrency or DEFAULT_CONCURRENCY)
         beat = heartbeat_on_progress()
-        async with waiting_for_provider() if work.config.external else nullcontext():
+        async with waiting_for_provider() if work.calls.costs else nullcontext():
             # All are waited for, also when one fails: nothing is under way any more when the next try begins.
             outcomes = await asyncio.gather(
                 *(_ask(q, engine, work.calls, gate, beat) for q in work.questions), return_exceptions=True

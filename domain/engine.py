@@ -15,7 +15,7 @@ class EngineFamily(StrEnum):
     LANGUAGE_MODEL = "language_model"
 
 
-CredentialRef = Annotated[str, StringConstraints(pattern=r"^(env|file):.+$", max_length=500)]
+CredentialRef = Annotated[str, StringConstraints(pattern=r"^(env|file|db):.+$", max_length=500)]
 
 
 class EngineLimits(Frozen):
@@ -27,13 +27,19 @@ class EngineLimits(Frozen):
 
 
 class Price(Frozen):
-    """US dollars per million tokens, or per audio hour; `version` names the list it comes from."""
+    """US dollars per million tokens, or per audio hour; `version` names the list it comes from.
 
-    input_per_million: float = 0.0
-    output_per_million: float = 0.0
-    cached_per_million: float = 0.0
-    audio_per_hour: float = 0.0
-    version: str = "none"
+    cached: input read from the provider's cache; cache_write: input written to it, None where that costs what input
+    costs; thinking: output spent on thinking, None where it costs what output costs.
+    """
+
+    input_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    output_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    cached_per_million: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    cache_write_per_million: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    thinking_per_million: float | None = Field(default=None, ge=0, allow_inf_nan=False)
+    audio_per_hour: float = Field(default=0.0, ge=0, allow_inf_nan=False)
+    version: str = Field(default="none", max_length=100)
 
 
 class EngineConfig(Frozen):
@@ -85,6 +91,7 @@ class EngineCall(Frozen):
     outcome: CallOutcome
     usage: Usage
     cost_usd: float = 0.0
+    price_version: str = "none"
     latency_ms: int = 0
     answer: str | None = None
     error_code: str | None = None

@@ -210,11 +210,16 @@ class EngineError(ParleyError):
 
 
 class EngineUnavailable(EngineError):
-    """5xx, connection refused or dropped: worth another try."""
+    """5xx, connection refused or dropped: worth another try. `retry_after` in seconds where it is known to be of no
+    use before."""
 
     code = "engine_unavailable"
     title = "The engine is not available"
     retryable = True
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class EngineTimeout(EngineError):

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from domain.arrivals import Arrival, RawItem
 from domain.audio import AudioFacts, SpeechSpan
 from domain.conversation import Role
-from domain.engine import Usage
+from domain.engine import EngineConfig, Usage
 from domain.fields import CustomField
 from domain.mapping import SourceMapping
 from domain.transcript import Transcript
@@ -136,11 +136,13 @@ class AnswerRequest:
 
 @dataclass(frozen=True)
 class ModelAnswer:
-    """text: the answer as it came (JSON expected). model: as the provider names what really answered."""
+    """text: the answer as it came (JSON expected). model: as the provider names what really answered. by: the engine
+    that answered, None for the one that was asked: a fallback answers at its own price and under its own name."""
 
     text: str
     model: str
     usage: Usage
+    by: EngineConfig | None = None
 
 
 @runtime_checkable

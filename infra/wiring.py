@@ -4,11 +4,14 @@ A process opens what it needs and closes it at its end. Engines and search adapt
 built, so that a process loads the libraries of its own role only.
 """
 
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from domain.ids import new_id
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
 from infra.readers import FormatReaders
@@ -16,6 +19,7 @@ from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
 from infra.telemetry.pools import pools_shown
 from services.accept_conversation import AcceptConversation
+from services.guarded_engines import EngineGuard
 from services.pull_audio import AudioPuller
 from services.read_events import ReadEvents
 from services.readers import Readers
@@ -24,6 +28,7 @@ from services.receive_events import ReceiveEvents
 from storage.content import open_content_store
 from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
+from storage.postgres.engine_secrets import PostgresEngineSecrets
 from storage.postgres.tenant_keys import PostgresDataKeys
 from storage.protocols import ContentStore, Database
 from storage.search.port import SearchIndex
@@ -34,11 +39,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Storage:
-    """What is kept: database, content store, search index."""
+    """What is kept: database, content store, search index, and the engines' secrets."""
 
     database: PostgresDatabase
     content: ContentStore
     search: SearchIndex
+    secrets: PostgresEngineSecrets
 
 
 @asynccontextmanager
@@ -57,12 +63,14 @@ async def open_storage(settings: Settings, process: str) -> AsyncIterator[Storag
         application_name=f"parley {process}",
     )
     try:
-        keys = PostgresDataKeys(database, MasterKeys(resolve_key(settings.master_key)))
+        master_keys = MasterKeys(resolve_key(settings.master_key))
+        keys = PostgresDataKeys(database, master_keys)
+        secrets = PostgresEngineSecrets(database.platform, keys, master_keys)
         content = open_content_store(settings.content_url, keys)
         search = _open_search(settings, database)
         try:
             with pools_shown(database.pools):
-                yield Storage(database, content, search)
+                yield Storage(database, content, search, secrets)
         finally:
             await search.close()
     finally:
@@ -81,12 +89,15 @@ def _open_search(settings: Settings, database: PostgresDatabase) -> SearchIndex:
     return MeilisearchSearch(settings.meili_url, key, settings.search_index)
 
 
-def build_engines(settings: Settings, tracing: "Tracing | None" = None) -> EnginePool:
-    """Transcription engines and language models by their configurations."""
+def build_engines(settings: Settings, storage: Storage, tracing: "Tracing | None" = None) -> EnginePool:
+    """Transcription engines and language models by their configurations, with what all processes share of them."""
     from engines.language_models import registry as language_models
     from engines.transcription import registry as transcription
 
-    return EnginePool(settings.engine_credentials, transcription.build, language_models.build, tracing)
+    guard = EngineGuard(storage.database.engine_gate, f"{socket.gethostname()}:{os.getpid()}:{new_id()}")
+    return EnginePool(
+        settings.engine_credentials, storage.secrets, guard, transcription.build, language_models.build, tracing
+    )
 
 
 def build_decoder() -> AudioDecoder:

@@ -141,11 +141,13 @@ async def _call(
         answer = await engine.answer(request, progress)
     except EngineAnswerError as error:
         latency = _elapsed_ms(started)
-        call = engine_calls.failed(question.config, request_hash, code=error.code, latency_ms=latency)
+        call = engine_calls.failed(
+            question.config, request_hash, code=error.code, latency_ms=latency, usage=error.usage
+        )
         await log.record(call, question.task.task.id)
         raise
     call = engine_calls.answered(
-        question.config,
+        answer.by or question.config,
         request_hash,
         model=answer.model,
         usage=answer.usage,
@@ -193,7 +195,7 @@ def _value(question: TaskQuestion, checked: CheckedValue, call: EngineCall) -> F
         evidence_revision=rendition.revision,
         task_id=run.task_id,
         task_version=run.task_version,
-        engine=question.config.name,
+        engine=call.engine,
         model=call.model,
         input_hash=run.input_hash,
         run_id=run.id,

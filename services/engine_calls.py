@@ -1,5 +1,6 @@
 """One request to an engine: priced and turned into the records that are committed as soon as it is answered."""
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from domain.clock import utc_now
@@ -17,19 +18,25 @@ class Engines(Protocol):
 
     def transcription(self, config: EngineConfig) -> TranscriptionEngine: ...
 
-    def language_model(self, config: EngineConfig) -> LanguageModelEngine: ...
+    def language_model(self, config: EngineConfig, fallback: Sequence[EngineConfig] = ()) -> LanguageModelEngine: ...
 
 
 def cost_usd(config: EngineConfig, usage: Usage) -> float:
-    """US dollars by the configuration's price table; cached input tokens are not billed as plain input too."""
+    """US dollars by the configuration's price table; what is read from a cache, written to it or thought is not billed
+    as plain input or output too."""
     price = config.price
-    plain_input = max(0, usage.input_tokens - usage.cached_tokens)
-    return (
-        plain_input * price.input_per_million / MILLION
-        + usage.cached_tokens * price.cached_per_million / MILLION
-        + usage.output_tokens * price.output_per_million / MILLION
-        + usage.audio_ms / MS_PER_HOUR * price.audio_per_hour
+    plain_input = max(0, usage.input_tokens - usage.cached_tokens - usage.cache_write_tokens)
+    plain_output = max(0, usage.output_tokens - usage.thinking_tokens)
+    written = price.input_per_million if price.cache_write_per_million is None else price.cache_write_per_million
+    thought = price.output_per_million if price.thinking_per_million is None else price.thinking_per_million
+    tokens = (
+        plain_input * price.input_per_million
+        + usage.cached_tokens * price.cached_per_million
+        + usage.cache_write_tokens * written
+        + plain_output * price.output_per_million
+        + usage.thinking_tokens * thought
     )
+    return tokens / MILLION + usage.audio_ms / MS_PER_HOUR * price.audio_per_hour
 
 
 def answered(
@@ -44,20 +51,26 @@ def answered(
         outcome=CallOutcome.ANSWERED,
         usage=usage,
         cost_usd=cost_usd(config, usage),
+        price_version=config.price.version,
         latency_ms=latency_ms,
         answer=answer,
     )
 
 
-def failed(config: EngineConfig, request_hash: str, *, code: str, latency_ms: int) -> EngineCall:
-    """The record of a request without an answer."""
+def failed(
+    config: EngineConfig, request_hash: str, *, code: str, latency_ms: int, usage: Usage | None = None
+) -> EngineCall:
+    """The record of a request without a usable answer; `usage` is what it was billed for all the same."""
+    usage = usage or Usage()
     return EngineCall(
         id=new_id(),
         request_hash=request_hash,
         engine=config.name,
         model=config.model,
         outcome=CallOutcome.FAILED,
-        usage=Usage(),
+        usage=usage,
+        cost_usd=cost_usd(config, usage),
+        price_version=config.price.version,
         latency_ms=latency_ms,
         error_code=code,
     )
@@ -68,7 +81,7 @@ def usage_event(call: EngineCall, config: EngineConfig, task_id: str | None) -> 
     return UsageEvent(
         id=derived_id("usage", call.id),
         task_id=task_id,
-        engine=config.name,
+        engine=call.engine,
         at=utc_now(),
         requests=call.usage.requests,
         input_tokens=call.usage.input_tokens,
@@ -77,5 +90,6 @@ def usage_event(call: EngineCall, config: EngineConfig, task_id: str | None) -> 
         thinking_tokens=call.usage.thinking_tokens,
         audio_ms=call.usage.audio_ms,
         cost_usd=call.cost_usd,
-        price_version=config.price.version,
+        price_version=call.price_version,
+        cache_write_tokens=call.usage.cache_write_tokens,
     )

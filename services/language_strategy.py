@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from domain.engine import EngineConfig, EngineFamily
 from domain.errors import NoEngineForLanguage
+from services.engine_choice import why_not_allowed
 from storage.protocols import Tenant
 
 
@@ -47,9 +48,11 @@ def choose(tenant: Tenant, hint: str | None, engines: Sequence[EngineConfig]) ->
 
 
 def _may_hear(tenant: Tenant, engine: EngineConfig) -> bool:
-    """Audio leaves the premises only for an engine the tenant chose or expressly allows."""
+    """Audio leaves the premises only for an engine the tenant chose or expressly allows, in a region it allows."""
+    if why_not_allowed(tenant, engine) is not None:
+        return False
     if tenant.allowed_engines is not None:
-        return engine.name in tenant.allowed_engines
+        return True
     return not engine.external or engine.name == tenant.transcription
 
 

@@ -13,6 +13,7 @@ from domain.ledger import Reason, RunState, TaskRun
 from domain.tasks import EffectiveTask, LongInput, content_hash
 from domain.text import word_count
 from domain.values import FieldValue
+from services.engine_choice import may_read, why_not_allowed
 from services.prompting import SYSTEM_TEXT, PromptFailed, render
 from storage.protocols import Rendition, Tenant
 
@@ -117,21 +118,17 @@ def _engine(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
     config = given.engines.get(task.engine)
     if config is None or config.family is not EngineFamily.LANGUAGE_MODEL:
         return _Verdict(RunState.FAILED, Reason.ENGINE_NOT_CONFIGURED, task.engine)
-    if given.tenant.allowed_engines is not None and config.name not in given.tenant.allowed_engines:
-        return _skip(Reason.ENGINE_NOT_ALLOWED, config.name)
+    if (forbidden := why_not_allowed(given.tenant, config)) is not None:
+        return _skip(Reason.ENGINE_NOT_ALLOWED, forbidden)
     rendition = given.rendition
     assert rendition is not None
-    if config.external and not rendition.names_detected and not _may_leave(given.tenant, rendition.language):
+    if not may_read(given.tenant, config, rendition):
         return _skip(Reason.NO_NAME_DETECTOR, rendition.language or "language not known")
     tokens = sum(len(t.text) for t in rendition.turns) // CHARACTERS_PER_TOKEN
     room = int(config.parameters.get("context_tokens", DEFAULT_CONTEXT_TOKENS))
     if tokens > room and task.spec.long_input is not LongInput.WHOLE:
         return _skip(Reason.TOO_LONG, f"about {tokens} tokens, the engine reads {room}")
     return None
-
-
-def _may_leave(tenant: Tenant, language: str | None) -> bool:
-    return language is not None and language.split("-")[0] in tenant.external_languages
 
 
 def task_input_hash(given: PlanInput, task: EffectiveTask) -> str:

@@ -64,6 +64,17 @@ class MasterKeys:
         sealed = self._ciphers[self._current].encrypt(nonce, key.secret, _context(tenant_id, key.version))
         return WrappedKey(key.version, self._current, nonce + sealed)
 
+    def seal(self, context: str, data: bytes) -> tuple[str, bytes]:
+        """(the master key's id, the sealed bytes), which open in the same context only."""
+        return self._current, seal(self._ciphers[self._current], context, data)
+
+    def open(self, master_key_id: str, context: str, sealed: bytes) -> bytes:
+        """Raises Unavailable as `unwrap` does."""
+        cipher = self._ciphers.get(master_key_id)
+        if cipher is None:
+            raise Unavailable("it was sealed by a master key this process does not have")
+        return unseal(cipher, context, sealed)
+
     def unwrap(self, tenant_id: str, wrapped: WrappedKey) -> DataKey:
         """Raises Unavailable when this process lacks the master key, or the row was tampered with: both are for an
         operator to mend, and the content is still there."""
@@ -80,6 +91,20 @@ class MasterKeys:
 
 def new_data_key(version: int) -> DataKey:
     return DataKey(version, os.urandom(KEY_BYTES))
+
+
+def seal(cipher: AESGCM, context: str, data: bytes) -> bytes:
+    """A nonce, and the data sealed under it and the context."""
+    nonce = os.urandom(_NONCE_BYTES)
+    return nonce + cipher.encrypt(nonce, data, context.encode())
+
+
+def unseal(cipher: AESGCM, context: str, sealed: bytes) -> bytes:
+    """Raises Unavailable for what was tampered with, or sealed in another context."""
+    try:
+        return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], context.encode())
+    except (InvalidTag, ValueError):
+        raise Unavailable("what is sealed cannot be opened") from None
 
 
 def _fingerprint(key: bytes) -> str:

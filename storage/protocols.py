@@ -14,13 +14,13 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Annotated, Protocol
 
-from pydantic import SecretStr, SkipValidation
+from pydantic import Field, SecretStr, SkipValidation
 
 from domain.audio import AudioFacts
 from domain.contracts import ConversationRun, RunRef
 from domain.conversation import Channel, Conversation, Frozen, Lane, Note, Stage, StageState, StageStatus, Status
 from domain.engine import EngineCall, EngineConfig
-from domain.fields import CustomField
+from domain.fields import CustomField, Owner
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
 from domain.mapping import Format, SourceMapping
@@ -188,6 +188,7 @@ class Tenant(Frozen):
     state: str
     external_languages: tuple[str, ...] = ()  # languages without a name detector that may still leave the premises
     allowed_engines: tuple[str, ...] | None = None  # None: every engine the operator configured
+    allowed_regions: tuple[str, ...] | None = None  # None: every region; else where engines outside must be
     language_model: str | None = None  # engine of tasks that name none; None: the nearest one configured
     transcription: str | None = None  # engine of calls; None: by language strategy, else the nearest one configured
 
@@ -271,6 +272,18 @@ class UsageEvent(Frozen):
     audio_ms: int
     cost_usd: float
     price_version: str
+    cache_write_tokens: int = 0
+
+
+class SealedSecret(Frozen):
+    """An engine's secret as it is kept: under a tenant's data key (`key_version`) or a master key (`master_key_id`)."""
+
+    owner_id: str
+    owner_level: Owner
+    name: str
+    key_version: int | None = None
+    master_key_id: str | None = None
+    sealed: bytes = Field(repr=False)
 
 
 class AnswerRecord(Frozen):
@@ -488,6 +501,10 @@ class Catalog(Protocol):
     async def put_task(self, task: AITask) -> None: ...
     async def put_version(self, version: TaskVersion) -> None: ...
     async def put_engine(self, engine: EngineConfig) -> None: ...
+    async def put_engine_secret(self, secret: SealedSecret) -> None:
+        """The tenant's own, in the place of one of the same name. It never comes back through here."""
+        ...
+
     async def activate(self, task_id: str, version_id: str, override: TaskSpec | None = None) -> None:
         """Conflict when another active task fills one of its fields, or the version is not published."""
         ...
@@ -774,8 +791,110 @@ class Platform(Protocol):
         """Without tenant and partner: a key of the platform. Raises NotFound without the tenant or partner."""
         ...
 
+    async def engines_of(self, owner_id: str) -> Sequence[EngineConfig]:
+        """The operator's or a partner's, in the order of their names."""
+        ...
+
+    async def put_engine_of(self, owner_id: str, engine: EngineConfig) -> None:
+        """By id, at the operator's or a partner's level. Raises Conflict as `Catalog.put_engine` does."""
+        ...
+
+    async def put_engine_secret(self, secret: SealedSecret) -> None: ...
+    async def engine_secret(self, engine_id: str, name: str) -> SealedSecret | None:
+        """The secret of this name at the engine's own level."""
+        ...
+
+    async def audit(
+        self,
+        owner_id: str,
+        *,
+        actor: str,
+        action: str,
+        subject: str,
+        origin: str | None,
+        before: object = None,
+        after: object = None,
+    ) -> None:
+        """What was changed at the operator's or a partner's level."""
+        ...
+
     async def forget_idempotency_keys(self, limit: int) -> int:
         """Removes up to `limit` keys older than 48 hours; answers how many."""
+        ...
+
+
+class SliceWanted(Frozen):
+    """What a process asks of an engine's limits at once.
+
+    request_seconds, token_seconds: how much of a minute one takes, 0 without such a limit. burst: seconds that may be
+    caught up on; horizon: seconds that may be given out ahead. correction: tokens by which earlier estimates were too
+    low. wanted, busy, most: requests under way that are wished for, that are, and that all processes may have (0: no
+    limit); a place that nobody confirms for `ttl` seconds is free again.
+    """
+
+    engine_id: str
+    holder: str
+    requests: int
+    tokens: float
+    correction: float
+    request_seconds: float
+    token_seconds: float
+    burst: float
+    horizon: float
+    wanted: int
+    busy: int
+    most: int
+    ttl: float
+
+
+class Slice(Frozen):
+    """Times in seconds by the database's clock. granted: `requests` may go from starts_at on; else nothing was taken.
+    state: of the circuit breaker, since changed_at."""
+
+    at: float
+    starts_at: float
+    granted: bool
+    held: int
+    failures: int
+    state: str
+    changed_at: float
+
+
+class EngineSecrets(Protocol):
+    """Engines' secrets, sealed with the key of whom they belong to."""
+
+    async def seal(self, level: Owner, owner_id: str, name: str, secret: SecretStr) -> SealedSecret:
+        """Raises Unavailable."""
+        ...
+
+    async def secret(self, engine_id: str, name: str) -> SecretStr:
+        """The secret of this name at the engine's own level. Raises NotFound, Unavailable (also when it cannot be
+        opened)."""
+        ...
+
+
+class EngineGate(Protocol):
+    """Limits and health of engines, shared by all processes. Every method raises Unavailable."""
+
+    async def slice(self, wanted: SliceWanted) -> Slice: ...
+    async def pause(self, engine_id: str, seconds: float) -> None:
+        """Nobody asks the engine for so long."""
+        ...
+
+    async def failed(self, engine_id: str, *, threshold: int, detail: str) -> None:
+        """One more failure in a row; the breaker opens at `threshold`, or when it was being tried."""
+        ...
+
+    async def answered(self, engine_id: str) -> None:
+        """The breaker closes."""
+        ...
+
+    async def probe(self, engine_id: str, *, cool_down: float) -> bool:
+        """Whether this caller is the one that tries an engine whose breaker has been open for `cool_down` seconds."""
+        ...
+
+    async def tested(self, engine_id: str) -> None:
+        """Somebody tested the engine just now."""
         ...
 
 

@@ -64,7 +64,7 @@ class WorkerWiring:
 
     @cached_property
     def _engines(self) -> EnginePool:
-        return wiring.build_engines(self._settings, self._tracing)
+        return wiring.build_engines(self._settings, self._storage, self._tracing)
 
     def _ingest(self) -> Activity:
         content = self._storage.content

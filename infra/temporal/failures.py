@@ -27,6 +27,7 @@ from temporalio.worker import ActivityInboundInterceptor, ExecuteActivityInput, 
 from domain.errors import (
     EngineQuotaExhausted,
     EngineRateLimited,
+    EngineUnavailable,
     LimitExceeded,
     ParleyError,
     Superseded,
@@ -75,7 +76,7 @@ def to_application_error(
 def _retry_delay(error: ParleyError, jitter: float) -> timedelta | None:
     """As the provider says, and up to a quarter longer (at least a second), so that tries do not come back
     together. None: the policy's own back-off."""
-    if not isinstance(error, EngineRateLimited | LimitExceeded) or error.retry_after is None:
+    if not isinstance(error, EngineRateLimited | EngineUnavailable | LimitExceeded) or error.retry_after is None:
         return None
     wanted = max(0.0, error.retry_after)
     return timedelta(seconds=wanted + jitter * max(1.0, wanted / 4))

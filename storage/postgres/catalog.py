@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from domain.clock import utc_now
 from domain.engine import EngineConfig
-from domain.errors import Conflict, NotFound
+from domain.errors import Conflict, Forbidden, NotFound
 from domain.fields import CustomField, Owner
 from domain.ids import is_id, new_id
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec
@@ -21,7 +21,7 @@ from storage.postgres.configuration import (
     to_task,
 )
 from storage.postgres.session import Session
-from storage.protocols import Source, Tenant
+from storage.protocols import SealedSecret, Source, Tenant
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -129,6 +129,19 @@ from unnest($3::text[]) key
 order by key
 on conflict do nothing
 returning field_key
+"""
+
+# Two statements: "on conflict" would need the right to read what is written.
+_RESEAL = """
+update engine_secret
+set key_version = $3, sealed = $4, changed_at = now()
+where owner_id = $1
+  and name = $2
+"""
+
+_SEAL = """
+insert into engine_secret (owner_id, owner_level, name, key_version, sealed)
+values ($1, 'tenant', $2, $3, $4)
 """
 
 _SOURCE_COLUMNS = """
@@ -244,6 +257,14 @@ class PostgresCatalog(ConfigurationWriter):
     async def engines(self) -> Sequence[EngineConfig]:
         """In the order of their names."""
         return [to_engine(row) for row in await self._session.rows(_ENGINES, self._visible)]
+
+    async def put_engine_secret(self, secret: SealedSecret) -> None:
+        """Raises Forbidden for somebody else's."""
+        if secret.owner_id != self._tenant_id:
+            raise Forbidden("this is somebody else's secret")
+        given = (self._tenant_id, secret.name, secret.key_version, secret.sealed)
+        if not await self._session.execute(_RESEAL, *given):
+            await self._session.execute(_SEAL, *given)
 
     async def sources(self) -> Sequence[Source]:
         """In the order of their names."""

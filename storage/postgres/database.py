@@ -12,6 +12,7 @@ from storage.postgres.catalog import PostgresCatalog
 from storage.postgres.connections import PoolUse, open_pool, transaction
 from storage.postgres.conversations import PostgresConversations
 from storage.postgres.dead_letters import PostgresDeadLetters
+from storage.postgres.engine_gate import PostgresEngineGate
 from storage.postgres.errors import domain_errors
 from storage.postgres.idempotency import PostgresIdempotency
 from storage.postgres.ledger import PostgresLedger
@@ -84,6 +85,7 @@ class PostgresDatabase:
         self._app = app
         self._platform_pool = platform
         self._platform = PostgresPlatform(platform)
+        self.engine_gate = PostgresEngineGate(platform)
         self._tenants: dict[str, tuple[float, Tenant]] = {}
 
     @classmethod

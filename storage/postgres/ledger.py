@@ -70,7 +70,7 @@ from outcome
 
 _CALL_COLUMNS = """
   id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens, cached_tokens, thinking_tokens,
-  audio_ms, cost_usd, latency_ms, answer, error_code
+  cache_write_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code
 """
 
 # Calls with their usage events. A call that is recorded already brings no second event.
@@ -79,17 +79,18 @@ with given as (
   select *
   from jsonb_to_recordset($3::jsonb) as g (
     id uuid, request_hash text, engine text, model text, outcome text, requests bigint, input_tokens bigint,
-    output_tokens bigint, cached_tokens bigint, thinking_tokens bigint, audio_ms bigint, cost_usd double precision,
-    latency_ms bigint, answer text, error_code text, events jsonb
+    output_tokens bigint, cached_tokens bigint, cache_write_tokens bigint, thinking_tokens bigint, audio_ms bigint,
+    cost_usd double precision, price_version text, latency_ms bigint, answer text, error_code text, events jsonb
   )
 ),
 recorded as (
   insert into engine_call (
     tenant_id, conversation_id, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens,
-    cached_tokens, thinking_tokens, audio_ms, cost_usd, latency_ms, answer, error_code
+    cached_tokens, cache_write_tokens, thinking_tokens, audio_ms, cost_usd, price_version, latency_ms, answer,
+    error_code
   )
   select $1, $2, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens, cached_tokens,
-    thinking_tokens, audio_ms, cost_usd, latency_ms, answer, error_code
+    cache_write_tokens, thinking_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code
   from given
   order by request_hash, id
   on conflict do nothing
@@ -97,16 +98,17 @@ recorded as (
 ),
 used as (
   insert into usage_event (
-    tenant_id, id, task_id, engine, at, requests, input_tokens, output_tokens, cached_tokens, thinking_tokens,
-    audio_ms, cost_usd, price_version
+    tenant_id, id, task_id, engine, at, requests, input_tokens, output_tokens, cached_tokens, cache_write_tokens,
+    thinking_tokens, audio_ms, cost_usd, price_version
   )
   select $1, u.id, u.task_id, u.engine, u.at, u.requests, u.input_tokens, u.output_tokens, u.cached_tokens,
-    u.thinking_tokens, u.audio_ms, u.cost_usd, u.price_version
+    u.cache_write_tokens, u.thinking_tokens, u.audio_ms, u.cost_usd, u.price_version
   from recorded
   join given using (id)
   cross join lateral jsonb_to_recordset(given.events) as u (
     id uuid, task_id uuid, engine text, at timestamptz, requests bigint, input_tokens bigint, output_tokens bigint,
-    cached_tokens bigint, thinking_tokens bigint, audio_ms bigint, cost_usd double precision, price_version text
+    cached_tokens bigint, cache_write_tokens bigint, thinking_tokens bigint, audio_ms bigint,
+    cost_usd double precision, price_version text
   )
   on conflict do nothing
 )

@@ -7,18 +7,31 @@ from typing import TYPE_CHECKING, Any
 from pydantic import SecretStr
 
 from domain.contracts import RunRef
-from domain.errors import NotFound
+from domain.engine import EngineConfig
+from domain.errors import Conflict, NotFound
 from domain.ids import new_id, new_tenant_id
 from domain.tenants import NewPartner, NewTenant, TenantChange
 from storage.api_keys import api_key_hash, new_api_key
+from storage.postgres.configuration import ENGINE_COLUMNS, to_engine
 from storage.postgres.connections import transaction
 from storage.postgres.tenants import to_tenant
-from storage.protocols import ApiKeyRecord, DirtyConversation, NewApiKey, Partner, PlatformFigure, Tenant
+from storage.protocols import (
+    ApiKeyRecord,
+    DirtyConversation,
+    NewApiKey,
+    Partner,
+    PlatformFigure,
+    SealedSecret,
+    Tenant,
+)
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from asyncpg import Pool, Record
+
+
+_ENGINES_OF = "from platform_engines($1)"
 
 
 class PostgresPlatform:
@@ -128,6 +141,41 @@ class PostgresPlatform:
             expires_at,
         )
         return NewApiKey(id=key_id, key=SecretStr(key))
+
+    async def engines_of(self, owner_id: str) -> Sequence[EngineConfig]:
+        return [to_engine(row) for row in await self._rows(f"select {ENGINE_COLUMNS} {_ENGINES_OF}", owner_id)]
+
+    async def put_engine_of(self, owner_id: str, engine: EngineConfig) -> None:
+        if not await self._value("select platform_put_engine($1, $2)", owner_id, engine):
+            raise Conflict("an engine's name, family and owner never change")
+
+    async def put_engine_secret(self, secret: SealedSecret) -> None:
+        await self._value(
+            "select platform_put_engine_secret($1, $2, $3, $4)",
+            secret.owner_id,
+            secret.name,
+            secret.master_key_id,
+            secret.sealed,
+        )
+
+    async def engine_secret(self, engine_id: str, name: str) -> SealedSecret | None:
+        rows = await self._rows("select * from platform_engine_secret($1, $2)", engine_id, name)
+        return SealedSecret.model_validate({**rows[0], "name": name}) if rows else None
+
+    async def audit(
+        self,
+        owner_id: str,
+        *,
+        actor: str,
+        action: str,
+        subject: str,
+        origin: str | None,
+        before: object = None,
+        after: object = None,
+    ) -> None:
+        await self._value(
+            "select platform_audit($1, $2, $3, $4, $5, $6, $7)", owner_id, actor, action, subject, origin, before, after
+        )
 
     async def search_documents(self) -> int:
         """Rows of the Postgres search index, of all tenants."""

@@ -10,7 +10,7 @@ from tests.support.stack import DatabaseUrls
 Connection = psycopg.Connection[tuple[object, ...]]
 
 # Tables that belong to nobody, and so have neither tenant_id nor owner_id: nobody but platform functions reads them.
-NOBODYS = {"alembic_version", "leader", "sign_in_try"}
+NOBODYS = {"alembic_version", "leader", "sign_in_try", "engine_pace", "engine_place"}
 # Levels themselves: their id is the tenant's.
 LEVELS = {"owner", "tenant"}
 

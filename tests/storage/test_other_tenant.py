@@ -34,6 +34,7 @@ from storage.protocols import (
     NewConversation,
     Page,
     Recording,
+    SealedSecret,
     Source,
     SourceEvent,
     Tenant,
@@ -140,6 +141,9 @@ CASES: dict[str, Case] = {
     "catalog.put_task": lambda tx, t: tx.catalog.put_task(t.task.model_copy(update={"label": "mine"})),
     "catalog.put_version": lambda tx, t: tx.catalog.put_version(t.version),
     "catalog.put_engine": lambda tx, t: tx.catalog.put_engine(t.engine.model_copy(update={"model": "mine"})),
+    "catalog.put_engine_secret": lambda tx, t: tx.catalog.put_engine_secret(
+        SealedSecret(owner_id=t.tenant.id, owner_level="tenant", name="theirs", key_version=1, sealed=b"mine now")
+    ),
     "catalog.activate": lambda tx, t: tx.catalog.activate(t.task.id, t.version.id),
     "catalog.deactivate": lambda tx, t: tx.catalog.deactivate(t.task.id),
     "ledger.plan": lambda tx, t: tx.ledger.plan([t.task_run]),
@@ -413,6 +417,7 @@ async def everything(db: PostgresDatabase, tenant: Tenant) -> dict[str, list[str
             join pg_attribute a on a.attrelid = c.oid and a.attname in ('tenant_id', 'owner_id')
             where c.relnamespace = 'public'::regnamespace
               and c.relkind = 'r'
+              and has_table_privilege(c.oid, 'select')
             """
         )
         found = {}

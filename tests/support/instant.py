@@ -135,5 +135,5 @@ class InstantEngines:
     def transcription(self, config: EngineConfig) -> TranscriptionEngine:
         return self.heard
 
-    def language_model(self, config: EngineConfig) -> LanguageModelEngine:
+    def language_model(self, config: EngineConfig, fallback: Sequence[EngineConfig] = ()) -> LanguageModelEngine:
         return self.model
