@@ -8,7 +8,10 @@ into HTTP answers.
 
 import traceback
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import TYPE_CHECKING, ClassVar, Self
+
+if TYPE_CHECKING:
+    from domain.engine import Usage
 
 
 @dataclass(frozen=True)
@@ -234,17 +237,33 @@ class EngineDefect(EngineError):
 
 
 class EngineAnswerError(EngineError):
-    """The engine answered, and the answer is of no use. The raw answer is kept with the engine call."""
+    """The engine answered, and the answer is of no use. The raw answer is kept with the engine call.
+
+    raw: what came, as far as it came; usage: what it is billed for. An adapter gives both where the provider does.
+    They travel with the exception only, never in its message.
+    """
 
     code = "engine_answer"
     title = "The engine's answer is of no use"
 
+    def __init__(self, message: str, *, raw: str | None = None, usage: "Usage | None" = None) -> None:
+        super().__init__(message)
+        self.raw = raw
+        self.usage = usage
+
 
 class EngineRefused(EngineAnswerError):
-    """Safety block or refusal."""
+    """The model itself declines to answer."""
 
     code = "engine_refused"
     title = "The engine refused to answer"
+
+
+class EngineBlocked(EngineAnswerError):
+    """A filter of the provider's (safety, recitation, personal data) withheld the request or the answer."""
+
+    code = "engine_blocked"
+    title = "The provider's filter withheld the answer"
 
 
 class EngineAnswerTruncated(EngineAnswerError):
@@ -252,6 +271,13 @@ class EngineAnswerTruncated(EngineAnswerError):
 
     code = "engine_answer_truncated"
     title = "The engine's answer is cut off"
+
+
+class EngineAnswerRunaway(EngineAnswerError):
+    """The model repeated itself until the output limit: more room would only make it longer."""
+
+    code = "engine_answer_runaway"
+    title = "The engine's answer runs in circles"
 
 
 class EngineAnswerEmpty(EngineAnswerError):
