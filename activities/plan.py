@@ -10,22 +10,24 @@ from domain import contracts
 from domain.contracts import EngineBatch, PlanRequest, PlanResult
 from domain.conversation import Stage
 from domain.ledger import RunState, TaskRun
+from services.call_plan import CallShape
 from services.plan_input import gather
 from services.plan_tasks import plan_tasks
 from storage.protocols import Database
 
 
 class PlanActivity:
-    """Needs the database only."""
+    """Needs the database only. shape: how much engines read at once."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, shape: CallShape | None = None) -> None:
         self._database = database
+        self._shape = shape
 
     @activity.defn(name=contracts.PLAN.name)
     async def plan(self, request: PlanRequest) -> PlanResult:
         run = request.run
         async with finish(self._database, run, Stage.PLAN) as tx:
-            given = await gather(tx, run, request.task_ids)
+            given = await gather(tx, run, request.task_ids, self._shape)
             rows = plan_tasks(given)
             await tx.ledger.plan(rows)
         kinds = {name: config.kind for name, config in given.engines.items()}

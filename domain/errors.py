@@ -240,7 +240,7 @@ class EngineAnswerError(EngineError):
     """The engine answered, and the answer is of no use. The raw answer is kept with the engine call.
 
     raw: what came, as far as it came; usage: what it is billed for. An adapter gives both where the provider does.
-    They travel with the exception only, never in its message.
+    They travel with the exception only, never in its message. call_id: the engine call it is recorded as.
     """
 
     code = "engine_answer"
@@ -250,6 +250,7 @@ class EngineAnswerError(EngineError):
         super().__init__(message)
         self.raw = raw
         self.usage = usage
+        self.call_id: str | None = None
 
 
 class EngineRefused(EngineAnswerError):

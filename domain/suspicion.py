@@ -89,8 +89,8 @@ _RULES: tuple[tuple[SuspicionKind, str], ...] = (
     ),
     (
         SuspicionKind.ROLE,
-        r"\b(?:enter|enable|activate|switch (?:in)?to|go into)\s+(?:developer|debug|god|jailbreak|dan|unrestricted)\s+mode"
-        r"\b(?=[^.!?\n]{0,60}\b(?:ignore|answer|output|respond|instructions?|prompt)\b)",
+        r"\b(?:enter|enable|activate|switch (?:in)?to|go into)\s+"
+        r"(?:developer|debug|god|jailbreak|dan|unrestricted)\s+mode\b(?=[^.!?\n]{0,60}\b(?:ignore|answer|output|respond|instructions?|prompt)\b)",
     ),
     (
         SuspicionKind.TALKS_TO_MODEL,

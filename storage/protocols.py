@@ -391,11 +391,14 @@ class Ledger(Protocol):
         ...
 
     async def find_call(self, request_hash: str) -> EngineCall | None: ...
-    async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
-        """Insert, or answer the one already recorded under the same request_hash with outcome `answered`."""
+    async def record_call(self, call: EngineCall, conversation_id: str, usage: Sequence[UsageEvent] = ()) -> EngineCall:
+        """Insert with its usage, or answer the one already recorded under the same request_hash with outcome
+        `answered`: that brings no second usage."""
         ...
 
-    async def record_calls(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> None:
+    async def record_calls(
+        self, calls: Sequence[tuple[EngineCall, Sequence[UsageEvent]]], conversation_id: str
+    ) -> None:
         """Insert several at once; those already recorded stay as they are."""
         ...
 
