@@ -23,7 +23,7 @@ from services.calls import Caller
 from services.engine_calls import Engines
 from services.outcomes import unanswered
 from services.questions import TaskQuestion
-from storage.protocols import AnswerRecord, Database, TenantTx, UsageEvent
+from storage.protocols import AnswerRecord, ChargedCall, Database, TenantTx
 
 DEFAULT_CONCURRENCY = 4
 
@@ -38,7 +38,7 @@ class _Calls:
     config: EngineConfig
     known: dict[str, EngineCall]
     earlier: Collection[str]
-    waiting: list[tuple[EngineCall, Sequence[UsageEvent]]] = field(default_factory=list)
+    waiting: list[ChargedCall] = field(default_factory=list)
 
     def find(self, part: str) -> EngineCall | None:
         return self.known.get(part)

@@ -25,7 +25,7 @@ _ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK", "KATAKAN
 _FUNCTION_WORDS = {
     language: frozenset(listed.split())
     for language, listed in {
-        "en": "the and you is to of it that have for my not with was are this but be on they he she his her their from "
+        "en": "i we the and you is to of it that have for my not with was are this but be on they he she his her their from "
         "has had were been will would who which as at by or an said after because about",
         "de": "der die das und ich nicht ist es zu mit den dem ein eine einen hat wurde auf für von im sich sie wird "
         "wegen nach bei auch aber dass war werden",
@@ -39,11 +39,11 @@ _FUNCTION_WORDS = {
 }
 
 
-def strange_language(text: str, conversation: str, wanted: str | None = None) -> bool:
+def strange_language(text: str, conversation: str, wanted: str | None = None, spoken: str | None = None) -> bool:
     """Whether the text is clearly in another language than it should be.
 
     conversation: what was said. wanted: BCP-47 tag of the language asked for; None: one that is spoken in the
-    conversation.
+    conversation. spoken: the conversation's language as it was identified, None when it is not known.
     """
     heard = conversation[:CHARACTERS_READ]
     if _strange_script(text, heard, wanted):
@@ -56,10 +56,11 @@ def strange_language(text: str, conversation: str, wanted: str | None = None) ->
     if shares[clear] < CLEAR_SHARE:
         return False
     if wanted is not None:
-        base = wanted.split("-")[0].lower()
-        return clear != base and shares.get(base, 0.0) < shares[clear] / 2
-    spoken = _words(heard)
-    return len(spoken) >= FEWEST_WORDS and _shares(spoken)[clear] < SPOKEN_SHARE
+        return clear != _base(wanted) and shares.get(_base(wanted), 0.0) < shares[clear] / 2
+    said = _shares(_words(heard))
+    if spoken is None:
+        return said[clear] < SPOKEN_SHARE and max(said.values()) >= CLEAR_SHARE
+    return clear != _base(spoken) and said[clear] < SPOKEN_SHARE
 
 
 def _strange_script(text: str, heard: str, wanted: str | None) -> bool:
@@ -70,10 +71,14 @@ def _strange_script(text: str, heard: str, wanted: str | None) -> bool:
     script, count = scripts.most_common(1)[0]
     if count * 2 < letters:
         return False
-    if wanted is not None and wanted.split("-")[0].lower() in _FUNCTION_WORDS:
-        return script != "LATIN"
-    spoken = _scripts(heard)
-    return wanted is None and spoken[script] < SHARE_OF_SCRIPT * max(1, sum(spoken.values()))
+    if wanted is not None:
+        return _base(wanted) in _FUNCTION_WORDS and script != "LATIN"
+    said = _scripts(heard)
+    return said[script] < SHARE_OF_SCRIPT * max(1, sum(said.values()))
+
+
+def _base(tag: str) -> str:
+    return tag.split("-")[0].lower()
 
 
 def _scripts(text: str) -> Counter[str]:

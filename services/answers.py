@@ -63,7 +63,8 @@ class CheckedValue:
 @dataclass(frozen=True)
 class Ground:
     """What an answer is held against. turns: the whole conversation, where quotes are looked up; read: those the model
-    was shown, None for all; barred: orders to a model; answer_language: as the task asks, None for the conversation's.
+    was shown, None for all; barred: orders to a model; answer_language: as the task asks, None for the conversation's;
+    language: the conversation's, None when it is not known.
     """
 
     turns: Sequence[Turn]
@@ -71,6 +72,7 @@ class Ground:
     read: Sequence[Turn] | None = None
     barred: Sequence[Suspicion] = ()
     answer_language: str | None = None
+    language: str | None = None
 
 
 def parse(text: str) -> dict[str, Any]:
@@ -154,7 +156,8 @@ def _check_field(field: CustomField, answer: dict[str, Any], ground: Ground) -> 
 
 
 def _strange(text: str, ground: Ground) -> bool:
-    return strange_language(text, " ".join(turn.text for turn in ground.turns), ground.answer_language)
+    said = " ".join(turn.text for turn in ground.turns)
+    return strange_language(text, said, ground.answer_language, ground.language)
 
 
 def _check_quotes(claims: Sequence[dict[str, Any]], ground: Ground) -> tuple[tuple[Quote, ...], EvidenceState]:

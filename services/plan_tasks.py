@@ -1,7 +1,7 @@
 """Which AI Tasks run for a conversation, which do not, and by which rule: one ledger row each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.contracts import RunRef
 from domain.conversation import Channel, Conversation, Role
@@ -33,7 +33,7 @@ class PlanInput:
     filters: Mapping[str, Filter]
     facts: FilterFacts
     current: Sequence[FieldValue]
-    shape: CallShape = CallShape()
+    shape: CallShape = field(default_factory=CallShape)
 
 
 @dataclass(frozen=True)

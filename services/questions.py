@@ -126,6 +126,7 @@ class Part:
             read=self.turns,
             barred=self.question.suspicions,
             answer_language=self.asked.answer_language,
+            language=self.question.rendition.language,
         )
 
     def repaired(self, message: str) -> "Part":

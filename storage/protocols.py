@@ -197,6 +197,10 @@ class UsageEvent(Frozen):
     price_version: str
 
 
+ChargedCall = tuple[EngineCall, Sequence[UsageEvent]]
+"""A call with its usage: an event for each task it was made for."""
+
+
 class RollupDelta(Frozen):
     """Change of a field's count and sum in a 15-minute UTC bucket; `option` for choices and booleans."""
 
@@ -396,9 +400,7 @@ class Ledger(Protocol):
         `answered`: that brings no second usage."""
         ...
 
-    async def record_calls(
-        self, calls: Sequence[tuple[EngineCall, Sequence[UsageEvent]]], conversation_id: str
-    ) -> None:
+    async def record_calls(self, calls: Sequence[ChargedCall], conversation_id: str) -> None:
         """Insert several at once; those already recorded stay as they are."""
         ...
 

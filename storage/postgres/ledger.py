@@ -9,7 +9,7 @@ from domain.errors import NotFound
 from domain.ledger import TaskRun
 from domain.values import FieldValue
 from storage.postgres.repository import Repository
-from storage.protocols import AnswerRecord, UsageEvent
+from storage.protocols import AnswerRecord, ChargedCall, UsageEvent
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -223,13 +223,11 @@ class PostgresLedger(Repository):
             return call
         return await self.find_call(call.request_hash) or call
 
-    async def record_calls(
-        self, calls: Sequence[tuple[EngineCall, Sequence[UsageEvent]]], conversation_id: str
-    ) -> None:
+    async def record_calls(self, calls: Sequence[ChargedCall], conversation_id: str) -> None:
         if calls:
             await self._record(calls, conversation_id)
 
-    async def _record(self, calls: Sequence[tuple[EngineCall, Sequence[UsageEvent]]], conversation_id: str) -> set[str]:
+    async def _record(self, calls: Sequence[ChargedCall], conversation_id: str) -> set[str]:
         """Ids of the calls that were new."""
         given = [
             {

@@ -155,7 +155,7 @@ async def test_a_malformed_answer_is_repaired_once(world, tenant):
     run = await accepted(world, tenant)
     assert (await world.whole_way(run)).status is Status.COMPLETED
     assert len(world.engines.model.requests) == 7
-    repaired = [r for r in world.engines.model.requests if "Your last answer was refused" in r.prompt]
+    repaired = [r for r in world.engines.model.requests if r.tasks[0].repair]
     assert len(repaired) == 1
 
 
