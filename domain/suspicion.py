@@ -40,7 +40,7 @@ class Suspicion(Frozen):
 _MODEL = r"(?:an? |the |any )?(?:ai|llm|language model|large language model|chatgpt|gpt|classifier|summari[sz]er)"
 _RATED = r"(?:csat|nps|csat[ _]score|nps[ _]score|sentiment|churn[ _](?:risk|reason)|contact[ _]reason|next[ _]actions)"
 _ORDER = r"(?:answer|set|output|rate|score|say|write|mark|return|respond|reply|summari[sz]e|classify|report|ignore)"
-_START = r"(?:^|[.!?:;,\n\"'(\[]|\b(?:and|then|now|please|just|instead|must|should)\b)\s*"
+_START = r"(?:^|[.!?:;,\n\"'(\[]|\b(?:and|then|now|please|just|instead|must|should)\b)[ \t]{0,10}"
 
 _RULES: tuple[tuple[SuspicionKind, str], ...] = (
     (
@@ -81,7 +81,7 @@ _RULES: tuple[tuple[SuspicionKind, str], ...] = (
         rf"(?:(?:the|this|my|its|customer'?s?|conversation'?s?|field|value|of)\s+){{0,4}}[`\"']?{_RATED}[`\"']?\s*"
         r"(?:field\s+|value\s+|score\s+)?(?:to|as|is|at|=|:|with)\s*[`\"']?\w",
     ),
-    (SuspicionKind.SET_FIELD, rf"^\W*[`\"']?{_RATED}[`\"']?\s*[:=]\s*[`\"']?[\w-]+[`\"']?\W*$"),
+    (SuspicionKind.SET_FIELD, rf"^[^\w\n]{{0,20}}{_RATED}[`\"']?\s?[:=]\s?[`\"']?[\w-]{{1,40}}[^\w\n]{{0,20}}$"),
     (
         SuspicionKind.ROLE,
         r"\byou\s+are\s+(?:now|from now on|henceforth)\s+(?:acting as\s+)?(?:in\s+)?(?:an?\s+|the\s+)?(?:\w+\s+){0,2}?"
@@ -113,7 +113,7 @@ _RULES: tuple[tuple[SuspicionKind, str], ...] = (
     ),
     (
         SuspicionKind.TALKS_TO_MODEL,
-        r"(?:^|[.!?:;,\n]|\b(?:and|then|please)\b)\s*(?:only\s+)?(?:respond|answer|output|return|reply)\s+(?:only\s+)?"
+        r"(?:^|[.!?:;,\n]|\b(?:and|then|please)\b)[ \t]{0,10}(?:only\s+)?(?:respond|answer|output|return|reply)\s+(?:only\s+)?"
         r"(?:with|in)\s+(?:valid\s+|a\s+|the\s+following\s+){0,2}json\b",
     ),
     (
@@ -123,18 +123,18 @@ _RULES: tuple[tuple[SuspicionKind, str], ...] = (
     (SuspicionKind.FORGED, r"\[/?inst\]|<</?sys>>|</?(?:system|instructions?|system_prompt|assistant)>"),
     (
         SuspicionKind.FORGED,
-        r"^\s*#{1,4}\s*(?:system|instructions?|what is asked|the fields|new (?:task|instructions))\b",
+        r"^[ \t]{0,10}#{1,4}[ \t]{0,10}(?:system|instructions?|what is asked|the fields|new (?:task|instructions))\b",
     ),
     (SuspicionKind.FORGED, r"\{\s*\"(?:turn|kind)\"\s*:\s*(?:\d|\"(?:stated|inferred|unknown)\")"),
     (
         SuspicionKind.FORGED,
-        r"^[\s\-=#*_<>\[\]/]*(?:end|begin(?:ning)?|start) of (?:the )?"
+        r"^[ \t\-=#*_<>\[\]/]{0,40}(?:end|begin(?:ning)?|start) of (?:the )?"
         r"(?:conversation|transcript|context|input|data|user message)"
-        r"[\s\-=#*_<>\[\]/.:]*$",
+        r"[ \t\-=#*_<>\[\]/.:]{0,40}$",
     ),
     (
         SuspicionKind.FORGED,
-        r"^\s*(?:system|assistant)\s*:\s*(?:you (?:are|must|will)|ignore|disregard|set|output|answer only)\b",
+        r"^[ \t]{0,10}(?:system|assistant)\s?:\s?(?:you (?:are|must|will)|ignore|disregard|set|output|answer only)\b",
     ),
 )
 
@@ -150,6 +150,10 @@ _HINTS = re.compile(
 """Cheap: hardly any turn of an ordinary conversation gets past it to the rules."""
 
 _MARKS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "\u00a0": " "})
+SENTENCE_CHARACTERS = 1_000
+MOST_SENTENCES = 50
+"""Of a turn that holds more, the whole of it is suspicious."""
+
 _SENTENCE_END = re.compile(r"[.!?](?=\s|$)|\n")
 
 
@@ -164,11 +168,16 @@ def _of_turn(turn: Turn) -> Iterator[Suspicion]:
         return
     seen: set[tuple[int, int, SuspicionKind]] = set()
     for kind, rule in _COMPILED:
+        told = 0
         for match in rule.finditer(text):
-            start, end = _sentence(text, match.start(), match.end())
-            if (start, end, kind) not in seen:
-                seen.add((start, end, kind))
-                yield Suspicion(turn=turn.number, start=start, end=end, kind=kind)
+            if match.end() <= told:
+                continue
+            start, told = _sentence(text, match.start(), match.end())
+            if len(seen) == MOST_SENTENCES:
+                start, told = 0, len(text)
+            if (start, told, kind) not in seen:
+                seen.add((start, told, kind))
+                yield Suspicion(turn=turn.number, start=start, end=told, kind=kind)
 
 
 def _plain(text: str) -> str:
@@ -180,9 +189,10 @@ def _plain(text: str) -> str:
 
 
 def _sentence(text: str, start: int, end: int) -> tuple[int, int]:
-    """The sentence around a match."""
-    begin = 0
-    for stop in _SENTENCE_END.finditer(text, 0, start):
+    """The sentence around a match; of an endless one the part near it."""
+    begin = earliest = max(0, start - SENTENCE_CHARACTERS)
+    for stop in _SENTENCE_END.finditer(text, earliest, start):
         begin = stop.end()
-    after = _SENTENCE_END.search(text, end)
-    return begin, after.end() if after else len(text)
+    latest = min(len(text), end + SENTENCE_CHARACTERS)
+    after = _SENTENCE_END.search(text, end, latest)
+    return begin, after.end() if after else latest

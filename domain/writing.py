@@ -25,8 +25,8 @@ _ONE_SCRIPT = {"HIRAGANA": "CJK", "KATAKANA": "CJK", "BOPOMOFO": "CJK", "KATAKAN
 _FUNCTION_WORDS = {
     language: frozenset(listed.split())
     for language, listed in {
-        "en": "i we the and you is to of it that have for my not with was are this but be on they he she his her their from "
-        "has had were been will would who which as at by or an said after because about",
+        "en": "i we the and you is to of it that have for my not with was are this but be on they he she his her their "
+        "from has had were been will would who which as at by or an said after because about",
         "de": "der die das und ich nicht ist es zu mit den dem ein eine einen hat wurde auf für von im sich sie wird "
         "wegen nach bei auch aber dass war werden",
         "es": "el los las que del y en una un por con para se su no es lo ha fue al como pero más está le ya porque",
@@ -78,7 +78,7 @@ def _strange_script(text: str, heard: str, wanted: str | None) -> bool:
 
 
 def _base(tag: str) -> str:
-    return tag.split("-")[0].lower()
+    return tag.split("-", maxsplit=1)[0].lower()
 
 
 def _scripts(text: str) -> Counter[str]:

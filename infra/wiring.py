@@ -12,6 +12,7 @@ from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
 from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
+from services.call_plan import NUMBERS, CallShape
 from services.pull_audio import AudioPuller
 from storage.content import open_content_store
 from storage.crypto import MasterKeys
@@ -75,6 +76,11 @@ def build_engines(settings: Settings) -> EnginePool:
     from engines.transcription import registry as transcription
 
     return EnginePool(settings.engine_credentials, transcription.build, language_models.build)
+
+
+def build_call_shape(settings: Settings) -> CallShape:
+    """The thresholds for how the calls of one conversation are cut."""
+    return CallShape(**{name: getattr(settings, name) for name in NUMBERS})
 
 
 def build_decoder() -> AudioDecoder:

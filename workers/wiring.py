@@ -39,8 +39,8 @@ class WorkerWiring:
             contracts.INGEST.name: self._ingest,
             contracts.TRANSCRIBE.name: self._transcribe,
             contracts.NORMALIZE.name: self._normalize,
-            contracts.PLAN.name: lambda: PlanActivity(self._storage.database).plan,
-            contracts.ANALYZE.name: lambda: AnalyzeActivity(self._storage.database, self._engines).analyze,
+            contracts.PLAN.name: self._plan,
+            contracts.ANALYZE.name: self._analyze,
             contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
             contracts.RECONCILE.name: self._reconcile,
@@ -80,6 +80,13 @@ class WorkerWiring:
             wiring.build_redactor(),
             wiring.build_language_identifier(),
         ).normalize
+
+    def _plan(self) -> Activity:
+        return PlanActivity(self._storage.database, wiring.build_call_shape(self._settings)).plan
+
+    def _analyze(self) -> Activity:
+        shape = wiring.build_call_shape(self._settings)
+        return AnalyzeActivity(self._storage.database, self._engines, shape).analyze
 
     def _reconcile(self) -> Activity:
         orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
