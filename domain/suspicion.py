@@ -113,8 +113,8 @@ _RULES: tuple[tuple[SuspicionKind, str], ...] = (
     ),
     (
         SuspicionKind.TALKS_TO_MODEL,
-        r"(?:^|[.!?:;,\n]|\b(?:and|then|please)\b)[ \t]{0,10}(?:only\s+)?(?:respond|answer|output|return|reply)\s+(?:only\s+)?"
-        r"(?:with|in)\s+(?:valid\s+|a\s+|the\s+following\s+){0,2}json\b",
+        r"(?:^|[.!?:;,\n]|\b(?:and|then|please)\b)[ \t]{0,10}(?:only\s+)?(?:respond|answer|output|return|reply)\s+"
+        r"(?:only\s+)?(?:with|in)\s+(?:valid\s+|a\s+|the\s+following\s+){0,2}json\b",
     ),
     (
         SuspicionKind.FORGED,

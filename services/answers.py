@@ -34,8 +34,8 @@ longer than LONGEST_CIRCLE."""
 
 _FENCE = re.compile(r"^\s*```(?:json)?\s*\n(.*?)\n?```\s*$", re.DOTALL)
 _DECLINING = re.compile(
-    r"\s*(?:i'?m sorry|i am sorry|sorry,|i apologi[sz]e|i (?:can(?:'|no)?t|am unable|am not able|won'?t)"
-    r"|as an ai\b|unfortunately,? i)",
+    r"\s*(?:i'?m sorry|i am sorry|sorry,|i apologi[sz]e|i (?:can(?:'|no)?t|won'?t)"
+    r"|i(?:'m| am) (?:unable|not able)|as an ai\b|unfortunately,? i)",
     re.IGNORECASE,
 )
 

@@ -1,4 +1,4 @@
-"""How calls are cut: everything is asked once, nothing crosses a border, and it never costs more than one call a task."""
+"""How calls are cut: all is asked once, nothing crosses a border, and it never costs more than one call a task."""
 
 import random
 from dataclasses import replace
@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.fields import Owner
-from services.call_plan import CACHE_WRITE, CACHED_READ, Ask, CallGroup, CallShape, plan_calls, plain_cost, shared_cost
+from services.call_plan import CACHE_WRITE, CACHED_READ, Ask, CallGroup, CallShape, plain_cost, plan_calls, shared_cost
 
 SYSTEM = 300
 
@@ -93,9 +93,8 @@ def test_calls_share_a_prefix_only_where_a_cache_holds_it(asks: list[Ask], turns
             for call in group.calls:
                 own = sum(of_key[key].own_tokens + of_key[key].output_tokens for key in call)
                 assert cached + own <= shape.context_tokens
-            assert sum(of_key[key].fields for key in group.keys) <= max(
-                shape.schema_fields, max(sum(of_key[key].fields for key in call) for call in group.calls)
-            )
+            widest = max(sum(of_key[key].fields for key in call) for call in group.calls)
+            assert sum(of_key[key].fields for key in group.keys) <= max(shape.schema_fields, widest)
 
 
 @given(asks_, lengths, shapes)
@@ -156,7 +155,11 @@ def test_a_schema_that_weighs_more_than_the_transcript_is_not_sent_to_everybody(
         ({}, True, CallShape(prefix_cache=True)),
         ({}, False, CallShape(prefix_cache=False)),
         ({"prefix_cache": True}, False, CallShape(prefix_cache=True)),
-        ({"fuse_up_to_tokens": 0, "context_tokens": 8_192}, True, CallShape(0, context_tokens=8_192, prefix_cache=True)),
+        (
+            {"fuse_up_to_tokens": 0, "context_tokens": 8_192},
+            True,
+            CallShape(0, context_tokens=8_192, prefix_cache=True),
+        ),
         ({"fuse_up_to_tokens": "many", "output_tokens": -1, "schema_fields": True}, True, CallShape(prefix_cache=True)),
     ],
 )

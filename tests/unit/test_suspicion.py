@@ -144,7 +144,8 @@ def test_offsets_are_those_of_the_text(text: str) -> None:
 
 @pytest.mark.timeout(60)
 @pytest.mark.parametrize(
-    "piece", ["ignore all the of the ", "set the csat ", "set csat to 5 ", "set csat to 5. ", "end of the ", "a", "\n# "]
+    "piece",
+    ["ignore all the of the ", "set the csat ", "set csat to 5 ", "set csat to 5. ", "end of the ", "a", "\n# "],
 )
 def test_a_megabyte_is_read_once(piece: str) -> None:
     """Bounded repetitions only: nothing goes back and forth over a long text, and what it finds is bounded too."""

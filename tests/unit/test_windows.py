@@ -1,12 +1,14 @@
 """A long conversation in windows: nothing is lost, nothing is too large, numbers stay."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.conversation import Role
 from domain.turns import Turn
-from domain.windows import MIN_WINDOW, REPEATED_TURNS, Window, tokens_of, windows
+from domain.windows import MIN_WINDOW, REPEATED_TURNS, tokens_of, windows
 
 texts = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=40)
 talks = st.lists(
@@ -64,7 +66,7 @@ def test_what_fits_is_one_window(said_: list[tuple[Role, str, int]], budget: int
 @given(talks, budgets)
 def test_only_the_last_small_turns_are_repeated(said_: list[tuple[Role, str, int]], budget: int) -> None:
     cut = windows(talk(*said_), budget)
-    for before, after in zip(cut, cut[1:], strict=False):
+    for before, after in pairwise(cut):
         repeated = [turn for turn in after if turn in before]
         assert len(repeated) <= REPEATED_TURNS
         assert repeated == list(after[: len(repeated)])
