@@ -10,7 +10,7 @@ from domain.conversation import Role
 from domain.turns import Turn
 from domain.windows import MIN_WINDOW, REPEATED_TURNS, tokens_of, windows
 
-texts = st.text(alphabet=st.characters(exclude_categories=("Cs",)), max_size=40)
+texts = st.text(max_size=40)
 talks = st.lists(
     st.tuples(st.sampled_from([Role.AGENT, Role.CUSTOMER]), texts, st.integers(1, 60)), min_size=1, max_size=30
 )
