@@ -337,8 +337,16 @@ def _with(calls: tuple[str, ...], done: Mapping[str, Asked]) -> dict[str, Asked]
 
 async def _together(work: Sequence[Awaitable[T]]) -> list[T]:
     """All are waited for, also when one fails: nothing is under way any more when its error is raised."""
-    outcomes = await asyncio.gather(*work, return_exceptions=True)
-    for outcome in outcomes:
-        if isinstance(outcome, BaseException):
-            raise outcome
-    return [outcome for outcome in outcomes if not isinstance(outcome, BaseException)]
+    raised: list[Exception] = []
+
+    async def held(one: Awaitable[T]) -> list[T]:
+        try:
+            return [await one]
+        except Exception as error:
+            raised.append(error)
+            return []
+
+    done = await asyncio.gather(*map(held, work))
+    if raised:
+        raise raised[0]
+    return [answer for answers in done for answer in answers]
