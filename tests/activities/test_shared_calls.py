@@ -240,10 +240,10 @@ async def test_killed_between_warming_and_the_rest_nothing_recorded_is_paid_for_
         await stage
     under_way = {seen.fields for seen in world.provider.seen[1:]}
     assert len(under_way) == AT_ONCE
+    world.provider.fault = no_fault
     world.provider.open.set()
     assert len(await world.calls(run)) == 1, "the warming call is recorded before the rest begins"
 
-    world.provider.fault = no_fault
     before = len(world.provider.seen)
     await world.analyzed(run, planned)
     assert (await world.stages.persist(run)).status is Status.COMPLETED
