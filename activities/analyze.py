@@ -1,8 +1,7 @@
 """analyze: one engine answers its planned tasks. What was answered is committed before anything uses it."""
 
 import asyncio
-import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 
@@ -13,20 +12,22 @@ from domain import contracts
 from domain.contracts import AnalyzeRequest, AnalyzeResult, RunRef
 from domain.conversation import Stage
 from domain.engine import CallOutcome, EngineCall, EngineConfig
-from domain.errors import EngineDefect, EngineError, EngineRejected, ParleyError, where
+from domain.errors import EngineError, EngineRejected
 from domain.ledger import RunState
 from domain.policies import policy
-from engines.protocols import LanguageModelEngine, Progress
+from domain.suspicion import suspicions
 from services import engine_calls
-from services.analyze_tasks import TaskQuestion, ask, unanswered
+from services.analyze_tasks import Outcome, answer_all
+from services.call_plan import CallShape
+from services.calls import Caller
 from services.engine_calls import Engines
 from services.engine_choice import fallbacks
 from services.observation import Observer, Unobserved
-from storage.protocols import AnswerRecord, Database, TenantTx, UsageEvent
+from services.outcomes import unanswered
+from services.questions import TaskQuestion
+from storage.protocols import AnswerRecord, ChargedCall, Database, TenantTx
 
 DEFAULT_CONCURRENCY = 4
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass
@@ -39,20 +40,24 @@ class _Calls:
     config: EngineConfig
     costs: bool
     known: dict[str, EngineCall]
-    waiting: list[tuple[EngineCall, UsageEvent]] = field(default_factory=list)
+    earlier: Collection[str]
+    waiting: list[ChargedCall] = field(default_factory=list)
 
-    def find(self, request_hash: str) -> EngineCall | None:
-        return self.known.get(request_hash)
+    def find(self, part: str) -> EngineCall | None:
+        return self.known.get(part)
 
-    async def record(self, call: EngineCall, task_id: str) -> None:
-        event = engine_calls.usage_event(call, self.config, task_id)
+    def of_earlier_entry(self, call: EngineCall) -> bool:
+        return call.id in self.earlier
+
+    async def record(self, call: EngineCall, task_ids: Sequence[str]) -> None:
+        events = engine_calls.usage_events(call, task_ids)
         if not self.costs:
-            self.waiting.append((call, event))
+            self.waiting.append((call, events))
             return
 
         async def commit() -> None:
             async with self.database.tenant_tx(self.run.tenant_id) as tx:
-                await tx.ledger.record_call(call, self.run.conversation_id, event)
+                await tx.ledger.record_call(call, self.run.conversation_id, events)
 
         await held_while_away(commit)
 
@@ -73,11 +78,19 @@ class _Work:
 
 
 class AnalyzeActivity:
-    """Needs the database, the process's engines, and whom to tell what became of the tasks."""
+    """Needs the database and the process's engines. shape: the thresholds for how calls are cut; observer: whom to
+    tell what became of the tasks."""
 
-    def __init__(self, database: Database, engines: Engines, observer: Observer | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        engines: Engines,
+        shape: CallShape | None = None,
+        observer: Observer | None = None,
+    ) -> None:
         self._database = database
         self._engines = engines
+        self._shape = shape or CallShape()
         self._observer: Observer = observer or Unobserved()
 
     @activity.defn(name=contracts.ANALYZE.name)
@@ -106,18 +119,20 @@ class AnalyzeActivity:
             # What costs is always looked for: a first try may also be that of a run which Temporal had forgotten.
             calls = await tx.ledger.calls_of(run.conversation_id) if again or costs else ()
             answers = {a.task_run.id: a for a in await tx.ledger.answers(run)} if again else {}
+            before = await tx.ledger.of_conversation(run.conversation_id, run.revision) if run.entry > 1 else ()
+        suspected = suspicions(rendition.turns)
         questions = [
-            TaskQuestion(row, tasks[row.task_id], config, conversation, rendition)
+            TaskQuestion(row, tasks[row.task_id], config, conversation, rendition, suspected)
             for row in rows
             if row.state is RunState.PLANNED and row.task_id in tasks
         ]
-        known = {c.request_hash: c for c in calls if c.outcome is CallOutcome.ANSWERED}
         answered = [answers[row.id] for row in rows if row.id in answers]
-        return _Work(config, fallback, questions, answered, _Calls(self._database, run, config, costs, known))
+        earlier = frozenset(call for row in before if row.entry < run.entry for call in row.engine_calls)
+        log = _Calls(self._database, run, config, costs, _by_part(calls), earlier)
+        return _Work(config, fallback, questions, answered, log)
 
     async def _answer_all(self, run: RunRef, work: _Work) -> list[AnswerRecord]:
-        """Asks side by side; one task's trouble is not another's. Raises the first retryable error when tries are
-        left; on the last try the tasks it hit are failed by name."""
+        """Raises the first retryable error when tries are left; on the last try the tasks it hit are failed by name."""
         outcomes = await self._ask_all(work)
         errors = [(q.run, o) for q, o in zip(work.questions, outcomes, strict=True) if isinstance(o, EngineError)]
         records = [o for o in outcomes if isinstance(o, AnswerRecord)]
@@ -135,19 +150,17 @@ class AnalyzeActivity:
         self._observer.tasks([r.task_run for r in records])
         return records
 
-    async def _ask_all(self, work: _Work) -> list[AnswerRecord | EngineError]:
-        engine = self._engines.language_model(work.config, work.fallback)
-        gate = asyncio.Semaphore(work.config.limits.concurrency or DEFAULT_CONCURRENCY)
-        beat = heartbeat_on_progress()
+    async def _ask_all(self, work: _Work) -> list[Outcome]:
+        caller = Caller(
+            config=work.config,
+            engine=self._engines.language_model(work.config, work.fallback),
+            log=work.calls,
+            gate=asyncio.Semaphore(work.config.limits.concurrency or DEFAULT_CONCURRENCY),
+            progress=heartbeat_on_progress(),
+        )
+        shape = self._shape.of(work.config.parameters, external=work.config.external)
         async with waiting_for_provider() if work.calls.costs else nullcontext():
-            # All are waited for, also when one fails: nothing is under way any more when the next try begins.
-            outcomes = await asyncio.gather(
-                *(_ask(q, engine, work.calls, gate, beat) for q in work.questions), return_exceptions=True
-            )
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException) and not isinstance(outcome, EngineError):
-                raise outcome
-        return [outcome for outcome in outcomes if isinstance(outcome, AnswerRecord | EngineError)]
+            return await answer_all(work.questions, caller, shape)
 
     @staticmethod
     async def _write(tx: TenantTx, work: _Work, records: Sequence[AnswerRecord]) -> None:
@@ -155,19 +168,9 @@ class AnalyzeActivity:
         await tx.ledger.record_answers(records)
 
 
-async def _ask(
-    question: TaskQuestion, engine: LanguageModelEngine, calls: _Calls, gate: asyncio.Semaphore, beat: Progress
-) -> AnswerRecord | EngineError:
-    """Every trouble an engine makes is its task's alone, also one that no adapter foresaw."""
-    async with gate:
-        try:
-            return await ask(question, engine, calls, beat)
-        except EngineError as error:
-            return error
-        except ParleyError:
-            raise
-        except Exception as error:
-            _log.error("%s of engine %s failed: %s", question.run.task_slug, question.config.name, where(error))
-            return EngineDefect(f"unexpected {type(error).__qualname__}")
-        finally:
-            beat(1.0)
+def _by_part(calls: Sequence[EngineCall]) -> dict[str, EngineCall]:
+    """By what was asked; an answer goes before a failure, a later call before an earlier one."""
+    known: dict[str, EngineCall] = {}
+    for call in sorted(calls, key=lambda call: call.outcome is CallOutcome.ANSWERED):
+        known |= dict.fromkeys(call.parts, call)
+    return known

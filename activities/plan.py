@@ -10,6 +10,7 @@ from domain import contracts
 from domain.contracts import EngineBatch, PlanRequest, PlanResult
 from domain.conversation import Stage
 from domain.ledger import RunState, TaskRun
+from services.call_plan import CallShape
 from services.observation import Observer, Unobserved
 from services.plan_input import gather
 from services.plan_tasks import plan_tasks
@@ -17,17 +18,18 @@ from storage.protocols import Database
 
 
 class PlanActivity:
-    """Needs the database, and whom to tell what is skipped."""
+    """Needs the database. shape: how much engines read at once; observer: whom to tell what is skipped."""
 
-    def __init__(self, database: Database, observer: Observer | None = None) -> None:
+    def __init__(self, database: Database, shape: CallShape | None = None, observer: Observer | None = None) -> None:
         self._database = database
+        self._shape = shape
         self._observer: Observer = observer or Unobserved()
 
     @activity.defn(name=contracts.PLAN.name)
     async def plan(self, request: PlanRequest) -> PlanResult:
         run = request.run
         async with finish(self._database, run, Stage.PLAN) as tx:
-            given = await gather(tx, run, request.task_ids)
+            given = await gather(tx, run, request.task_ids, self._shape)
             rows = plan_tasks(given)
             await tx.ledger.plan(rows)
         self._observer.tasks(rows)

@@ -33,7 +33,7 @@ from domain.times import StampContext
 from domain.turns import Turn
 from domain.values import EvidenceState
 from engines.language_models.offline import OfflineEngine
-from engines.protocols import AnswerRequest, LanguageModelEngine, Redactor
+from engines.protocols import AnswerRequest, AskedTask, LanguageModelEngine, Redactor
 from engines.redaction.redactor import PatternAndNameRedactor
 from services.answers import CheckedValue, check
 
@@ -147,16 +147,19 @@ async def _ask(
 ) -> tuple[CheckedValue, ...]:  # fmt: skip
     request = AnswerRequest(
         system="",
-        prompt=task.spec.prompt,
-        turns=turns,
-        fields=fields,
         schema=answer_schema(fields),
+        turns=turns,
+        tasks=(_asked(task),),
         language=language,
-        evidence_role=task.spec.evidence_role,
         max_output_tokens=task.spec.max_output_tokens,
     )
     answer = await engine.answer(request, lambda _: None)
     return check(answer.text, fields, turns, task.spec.evidence_role)
+
+
+def _asked(task: StarterTask) -> AskedTask:
+    fields = tuple(FIELDS[key] for key in task.spec.field_keys)
+    return AskedTask(task.task.slug, task.spec.prompt, fields, task.spec.evidence_role)
 
 
 def _too_short(task: StarterTask, turns: Sequence[Turn]) -> bool:

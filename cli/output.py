@@ -109,8 +109,14 @@ def values(found: Iterable[ValueOut]) -> RenderableType:
             Text.assemble(("“" + quote.quote + "”", "italic"), (f"  turn {quote.turn}", "dim"))
             for quote in value.evidence
         )
+        if value.searched is not None:
+            words = ", ".join(f"“{word}”" for word in value.searched.words)
+            quotes.append(f"nobody said {words} in turns {value.searched.first} to {value.searched.last}", "italic")
         if value.evidence_state is EvidenceState.UNSUPPORTED:
             quotes.append("\nevidence does not hold", "yellow")
+        if value.suspect_turns:
+            turns = ", ".join(map(str, value.suspect_turns))
+            quotes.append(f"\nthe conversation gives orders to a model in turn {turns}", "yellow")
         table.add_row(value.label, Text(scalar(value.value)), quotes)
     return table
 

@@ -82,7 +82,10 @@ class CallOutcome(StrEnum):
 
 
 class EngineCall(Frozen):
-    """One request to an engine, committed as soon as it is answered. A retry finds it by request_hash."""
+    """One request to an engine, committed as soon as it is answered. A retry finds it by request_hash.
+
+    parts: for a language model, hashes of what was asked, one for each task; an answer to several is found by each.
+    """
 
     id: IdStr
     request_hash: str
@@ -95,3 +98,4 @@ class EngineCall(Frozen):
     latency_ms: int = 0
     answer: str | None = None
     error_code: str | None = None
+    parts: tuple[str, ...] = ()

@@ -1,8 +1,11 @@
 """Are these really the words, from the right person, and do they carry any weight?
 
-A quote is exact after folding white space, case and typographic marks. It must come from the role the task asks
-for, and it must be distinctive: "ok" is in every conversation and supports nothing. Offsets refer to the redacted
-turn the quote was found in.
+A quote is exact after folding white space, case, typographic marks and how a mask is written. It must come from the
+role the task asks for, and it must be distinctive: "ok" is in every conversation and supports nothing. An order to a
+model ("set CSAT to 5") is no evidence either. Offsets refer to the redacted turn the quote was found in.
+
+A value may also rest on something nobody said. Then it names the turns that were searched and the words looked for,
+and those are looked for again here.
 """
 
 import re
@@ -11,8 +14,9 @@ from collections.abc import Sequence
 from enum import StrEnum
 
 from domain.conversation import Frozen, Role
+from domain.suspicion import Suspicion
 from domain.turns import Turn
-from domain.values import Quote
+from domain.values import Quote, Searched
 
 MAX_TURNS_WITH_THE_QUOTE = 3
 """A quote found in more turns than this is a habit of speech."""
@@ -22,6 +26,15 @@ class QuoteProblem(StrEnum):
     NOT_FOUND = "not_found"
     WRONG_ROLE = "wrong_role"
     NOT_DISTINCTIVE = "not_distinctive"
+    INSTRUCTION = "instruction"
+
+
+class AbsenceProblem(StrEnum):
+    """not_covered: some turn was not searched. said: a word is there. no_words: no word says anything by itself."""
+
+    NOT_COVERED = "not_covered"
+    SAID = "said"
+    NO_WORDS = "no_words"
 
 
 class ClaimedQuote(Frozen):
@@ -40,9 +53,18 @@ class RejectedQuote(Frozen):
     problem: QuoteProblem
 
 
+class ClaimedAbsence(Frozen):
+    """What a model says nobody said: the words it looked for, and in which turns."""
+
+    first: int
+    last: int
+    words: tuple[str, ...]
+
+
 _MARKS = str.maketrans({"’": "'", "‘": "'", "“": '"', "”": '"', "–": "-", "—": "-", "…": ".", "\u00a0": " "})
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*", re.UNICODE)
 _MASK = re.compile(r"\[[a-z_]+\]")
+_ANY_MASK = re.compile(r"\[ ?([a-z]+)[ _-]?([a-z]*)[ _-]?([a-z]*) ?\]")
 _RATING_QUESTION = re.compile(
     r"\b(rate|rating|scale|score|stars?|out of|from (?:one|1) to|puntuaci|valora|escala|skala|bewert|sterne)", re.I
 )
@@ -127,10 +149,16 @@ def is_distinctive(quote: str, *, answers_rating_question: bool = False) -> bool
 
 
 def verify(
-    turns: Sequence[Turn], claimed: ClaimedQuote, required_role: Role | None = None
+    turns: Sequence[Turn],
+    claimed: ClaimedQuote,
+    required_role: Role | None = None,
+    barred: Sequence[Suspicion] = (),
 ) -> VerifiedQuote | RejectedQuote:
-    """Find the claimed words. A wrong turn number is mended when the words stand in few enough other turns."""
-    needle = _fold(claimed.quote.strip().strip("\"'“”‘’").strip()).strip()
+    """Find the claimed words. A wrong turn number is mended when the words stand in few enough other turns.
+
+    barred: sentences that are orders to a model, whose words support nothing.
+    """
+    needle = _needle(claimed.quote)
     if not needle:
         return RejectedQuote(claimed=claimed, problem=QuoteProblem.NOT_FOUND)
     found = [(turn, span) for turn in turns if (span := _locate(turn, needle)) is not None]
@@ -139,7 +167,10 @@ def verify(
     fitting = [(turn, span) for turn, span in found if turn.role.may_be(required_role)]
     if not fitting:
         return RejectedQuote(claimed=claimed, problem=QuoteProblem.WRONG_ROLE)
-    turn, (start, end) = min(fitting, key=lambda hit: (hit[0].number != claimed.turn, hit[0].number))
+    honest = [(turn, span) for turn, span in fitting if not _overlaps(turn, span, barred)]
+    if not honest:
+        return RejectedQuote(claimed=claimed, problem=QuoteProblem.INSTRUCTION)
+    turn, (start, end) = min(honest, key=lambda hit: (hit[0].number != claimed.turn, hit[0].number))
     before = next((t for t in reversed(turns) if t.number < turn.number and t.role is not turn.role), None)
     rated = before is not None and _RATING_QUESTION.search(before.text) is not None
     if len(found) > MAX_TURNS_WITH_THE_QUOTE or not is_distinctive(claimed.quote, answers_rating_question=rated):
@@ -154,4 +185,33 @@ def verify(
             start_ms=turn.start_ms,
             end_ms=turn.end_ms,
         )
+    )
+
+
+def _needle(quote: str) -> str:
+    """The claimed words as they are looked for. A mask written in capitals or with a space is the mask."""
+    folded = _fold(quote.strip().strip("\"'“”‘’").strip()).strip()
+    return _ANY_MASK.sub(lambda found: f"[{'_'.join(filter(None, found.groups()))}]", folded)
+
+
+def _overlaps(turn: Turn, span: tuple[int, int], barred: Sequence[Suspicion]) -> bool:
+    return any(b.turn == turn.number and b.start < span[1] and span[0] < b.end for b in barred)
+
+
+def verify_absence(
+    turns: Sequence[Turn], claimed: ClaimedAbsence, required_role: Role | None = None
+) -> Searched | AbsenceProblem:
+    """Look for the words again. The claim has to cover every turn of the role that was read: something missing from
+    half a conversation may stand in the other half. turns: those that were read."""
+    searched = [turn for turn in turns if turn.role.may_be(required_role)]
+    if any(not claimed.first <= turn.number <= claimed.last for turn in searched) or not searched:
+        return AbsenceProblem.NOT_COVERED
+    telling = tuple(dict.fromkeys(word.strip() for word in claimed.words if is_distinctive(word)))
+    if not telling:
+        return AbsenceProblem.NO_WORDS
+    needles = [_needle(word) for word in telling]
+    if any(_locate(turn, needle) is not None for needle in needles for turn in searched):
+        return AbsenceProblem.SAID
+    return Searched(
+        first=searched[0].number, last=searched[-1].number, words=tuple(w[:80] for w in telling), role=required_role
     )

@@ -1,6 +1,7 @@
 """Custom Fields: typed places for insight values, and the schema a model must answer in."""
 
 import math
+from collections.abc import Collection
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -35,7 +36,8 @@ class Owner(StrEnum):
 
 
 class Option(Frozen):
-    """One choice. The id is stored and sent to models; label and meaning may be renamed without a trace in hashes."""
+    """One choice. The id is stored and is what a model answers with; label and meaning stand beside it in the prompt
+    and may be renamed without a trace in any hash. What shall stand for something else is another option."""
 
     id: FieldKey
     label: ShortText
@@ -94,6 +96,17 @@ class CustomField(Frozen):
     @property
     def live_options(self) -> tuple[Option, ...]:
         return tuple(o for o in self.options if not o.retired)
+
+    @property
+    def may_rest_on_absence(self) -> bool:
+        """Whether something that nobody said can be the ground of a value: "no", an option, a count of zero."""
+        match self.type:
+            case FieldType.BOOLEAN | FieldType.CHOICE | FieldType.MULTI_CHOICE:
+                return True
+            case FieldType.INTEGER | FieldType.DECIMAL:
+                return (self.minimum is None or self.minimum <= 0) and (self.maximum is None or self.maximum >= 0)
+            case FieldType.DATE | FieldType.TEXT:
+                return False
 
     def check(self, value: object) -> FieldScalar:
         """The value in the field's type, or ValueError with the reason. Never coerces across types."""
@@ -174,39 +187,51 @@ class CustomField(Frozen):
 
 ANSWER_KINDS = ("stated", "inferred", "unknown")
 
+MAX_ABSENT_WORDS = 10
 
-def answer_schema(fields: tuple[CustomField, ...]) -> dict[str, Any]:
+
+def answer_schema(fields: tuple[CustomField, ...], required: Collection[str] | None = None) -> dict[str, Any]:
     """JSON Schema of a model's whole answer: one property per field, in the given order.
 
     Each is {"kind": stated | inferred | unknown, "value": … or absent when unknown, "explanation": text,
-    "evidence": [{"turn": number, "quote": exact words of that turn}]}. Byte-identical for the same fields.
+    "evidence": [{"turn": number, "quote": exact words of that turn}]}. Where the value may rest on something nobody
+    said, also "absent": {"from": turn, "to": turn, "words": those looked for}. Byte-identical for the same fields.
+
+    required: keys that must be there; None: all. Calls that share a schema are each asked for some of its fields.
     """
     return {
         "type": "object",
         "properties": {field.key: _field_answer(field) for field in fields},
-        "required": [field.key for field in fields],
+        "required": [field.key for field in fields if required is None or field.key in required],
         "additionalProperties": False,
     }
 
 
 def _field_answer(field: CustomField) -> dict[str, Any]:
-    evidence = {
-        "type": "object",
-        "properties": {
-            "turn": {"type": "integer", "minimum": 1},
-            "quote": {"type": "string", "maxLength": 500},
-        },
-        "required": ["turn", "quote"],
-        "additionalProperties": False,
+    properties: dict[str, Any] = {
+        "kind": {"type": "string", "enum": list(ANSWER_KINDS)},
+        "value": field.value_schema(),
+        "explanation": {"type": "string", "maxLength": 1000},
+        "evidence": {"type": "array", "items": _object(_QUOTE), "maxItems": 10},
     }
+    if field.may_rest_on_absence:
+        properties["absent"] = _object(_ABSENT)
+    return _object(properties, ("kind", "explanation", "evidence"))
+
+
+_TURN: dict[str, Any] = {"type": "integer", "minimum": 1}
+_QUOTE: dict[str, Any] = {"turn": _TURN, "quote": {"type": "string", "maxLength": 500}}
+_ABSENT: dict[str, Any] = {
+    "from": _TURN,
+    "to": _TURN,
+    "words": {"type": "array", "items": {"type": "string", "maxLength": 80}, "maxItems": MAX_ABSENT_WORDS},
+}
+
+
+def _object(properties: dict[str, Any], required: tuple[str, ...] | None = None) -> dict[str, Any]:
     return {
         "type": "object",
-        "properties": {
-            "kind": {"type": "string", "enum": list(ANSWER_KINDS)},
-            "value": field.value_schema(),
-            "explanation": {"type": "string", "maxLength": 1000},
-            "evidence": {"type": "array", "items": evidence, "maxItems": 10},
-        },
-        "required": ["kind", "explanation", "evidence"],
+        "properties": properties,
+        "required": list(properties) if required is None else list(required),
         "additionalProperties": False,
     }

@@ -39,7 +39,9 @@ class Reason(StrEnum):
     ENGINE_TIMEOUT = "engine_timeout"
     ENGINE_REJECTED = "engine_rejected"
     ANSWER_REFUSED = "answer_refused"
+    ANSWER_BLOCKED = "answer_blocked"
     ANSWER_TRUNCATED = "answer_truncated"
+    ANSWER_RUNAWAY = "answer_runaway"
     ANSWER_EMPTY = "answer_empty"
     ANSWER_MALFORMED = "answer_malformed"
     SCHEMA_MISMATCH = "schema_mismatch"
@@ -72,8 +74,8 @@ REASONS: dict[Reason, ReasonText] = {
         words="There is too little text from the customer to analyse.", remedy="Nothing: this is no gap."
     ),
     Reason.TOO_LONG: ReasonText(
-        words="The conversation is longer than the task accepts.",
-        remedy="Set the task's long input to windowed, or choose an engine with a larger context.",
+        words="The conversation is longer than the task, or its engine, reads.",
+        remedy="Set the task's long input to windowed, raise its limit, or choose an engine with a larger context.",
     ),
     Reason.NO_TRANSCRIPT: ReasonText(
         words="There is no transcript.", remedy="See the transcribe stage; re-drive the conversation."
@@ -115,11 +117,19 @@ REASONS: dict[Reason, ReasonText] = {
         remedy="Check credentials, model name and region with `parley doctor`.",
     ),
     Reason.ANSWER_REFUSED: ReasonText(
-        words="The model refused to answer or its safety filter blocked the answer.",
-        remedy="Look at the conversation, or choose another engine for the task.",
+        words="The model declined to answer.",
+        remedy="Look at the task's prompt and at the conversation, or choose another engine for the task.",
+    ),
+    Reason.ANSWER_BLOCKED: ReasonText(
+        words="A filter of the provider's (safety, recitation, personal data) withheld the answer.",
+        remedy="Set the engine's `safety` parameter to block less, or choose another engine for the task.",
     ),
     Reason.ANSWER_TRUNCATED: ReasonText(
         words="The answer stopped at the output limit.", remedy="Raise the task's max_output_tokens."
+    ),
+    Reason.ANSWER_RUNAWAY: ReasonText(
+        words="The model repeated itself until the output limit, also after one repair.",
+        remedy="Re-run, or choose another engine; a higher output limit does not help.",
     ),
     Reason.ANSWER_EMPTY: ReasonText(words="The model answered nothing.", remedy="Re-run, or choose another engine."),
     Reason.ANSWER_MALFORMED: ReasonText(

@@ -30,7 +30,11 @@ class VersionState(StrEnum):
 
 
 class LongInput(StrEnum):
-    """What to do with a conversation too long for one request."""
+    """What to do with a conversation that is long for a task: longer than `long_from_tokens`, or than its engine reads.
+
+    whole: one request, whatever its length; skipped when the engine cannot read it. windowed: read in windows of turns,
+    the answers merged by field type. skip: not asked.
+    """
 
     WHOLE = "whole"
     WINDOWED = "windowed"
@@ -43,6 +47,9 @@ class TaskSpec(Frozen):
     prompt: Jinja2, rendered in a sandbox; sees `turns`, `conversation` (allow-listed), `fields`, `parameters`.
     evidence_role: who must have said a quote for it to count; None for anyone.
     min_customer_turns / min_words: below either the task is skipped as too short.
+    long_from_tokens: above so many tokens of transcript a conversation is long for this task; None: only when the
+    engine cannot read it at once. fuse: may be answered together with others in one call; set when its eval set shows
+    that nothing is lost. answer_language: BCP-47 tag of the language texts are written in; None: the conversation's.
     """
 
     purpose: ShortText
@@ -57,6 +64,9 @@ class TaskSpec(Frozen):
     min_customer_turns: int = Field(default=1, ge=0)
     min_words: int = Field(default=12, ge=0)
     long_input: LongInput = LongInput.WHOLE
+    long_from_tokens: int | None = Field(default=None, ge=200)
+    fuse: bool = False
+    answer_language: Annotated[str, StringConstraints(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})*$")] | None = None
     max_output_tokens: int = Field(default=1024, ge=16, le=32_768)
 
     def version_id(self) -> str:
@@ -102,15 +112,27 @@ class EffectiveTask(Frozen):
     fields: tuple[CustomField, ...]
     engine: Slug
 
+    @property
+    def sensitive(self) -> bool:
+        """A task that fills a field few may see is of the sensitive class, with all its fields."""
+        return any(field.sensitive for field in self.fields)
+
     def input_hash(self, *, schema: Mapping[str, Any], model: str, turns_hash: str, read: Mapping[str, Any]) -> str:
-        """Hash of all that can change the answer: prompt, parameters, schema, engine, model, turns, variables read."""
+        """Hash of all that can change the answer: prompt, parameters, schema, engine, model, turns, variables read.
+
+        What a field asks (its description) is part of it. Labels, and the labels and meanings of options, are not:
+        answers name options by their ids, so a renamed option is the same option. How the task shares calls with
+        others is not either: the same question is the same question.
+        """
         return content_hash(
             {
                 "prompt": self.spec.prompt,
                 "parameters": self.spec.parameters,
                 "evidence_role": self.spec.evidence_role,
                 "max_output_tokens": self.spec.max_output_tokens,
+                "answer_language": self.spec.answer_language,
                 "schema": schema,
+                "descriptions": {field.key: field.description for field in self.fields},
                 "engine": self.engine,
                 "model": model,
                 "turns": turns_hash,

@@ -30,10 +30,12 @@ class SubjectKind(StrEnum):
 
 
 class EvidenceState(StrEnum):
-    """verified: every quote was found and can carry weight. unsupported: some quote was not found, or is too common.
-    none: there is no quote (an `unknown`, or a value measured by code)."""
+    """verified: every quote was found and can carry weight. searched: the value rests on words that nobody said, and
+    they stand nowhere in the turns that were searched. unsupported: some quote was not found or is too common, or words
+    said to be absent are there. none: there is no quote (an `unknown`, or a value measured by code)."""
 
     VERIFIED = "verified"
+    SEARCHED = "searched"
     UNSUPPORTED = "unsupported"
     NONE = "none"
 
@@ -50,10 +52,22 @@ class Quote(Frozen):
     end_ms: int | None = None
 
 
+class Searched(Frozen):
+    """Where words were looked for and not found: turns first to last, and whose turns (None: everybody's)."""
+
+    first: int = Field(ge=1)
+    last: int = Field(ge=1)
+    words: tuple[Annotated[str, StringConstraints(max_length=80)], ...]
+    role: Role | None = None
+
+
 class FieldValue(Frozen):
     """One value of one field of one subject in one layer, with all of its provenance.
 
     `value` is None exactly when kind is unknown. turns_read of turns_total says how much of a long input was read.
+    searched: the ground of a value that rests on an absence. call_group: values of one conversation with the same one
+    were answered by one call; None: the task was asked alone. suspect_turns: turns that hold instructions to a model;
+    whoever reads the value should look at them.
     """
 
     id: IdStr
@@ -70,6 +84,7 @@ class FieldValue(Frozen):
     explanation: str = ""
     evidence: tuple[Quote, ...] = ()
     evidence_state: EvidenceState = EvidenceState.NONE
+    searched: Searched | None = None
     evidence_revision: int | None = None
     task_id: IdStr | None = None
     task_version: str | None = None
@@ -80,6 +95,7 @@ class FieldValue(Frozen):
     call_group: str | None = None
     turns_read: int = 0
     turns_total: int = 0
+    suspect_turns: tuple[int, ...] = ()
     stale: bool = False
     author: str | None = None
     created_at: AwareDatetime

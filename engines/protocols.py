@@ -113,25 +113,51 @@ class TranscriptionEngine(Protocol):
 
 
 @dataclass(frozen=True)
-class AnswerRequest:
-    """One request to a language model.
+class AskedTask:
+    """One task of a request.
 
-    system: the same for all tasks (rules of answering); prompt: the task's own rendered words; turns: redacted;
-    schema: `domain.fields.answer_schema` of `fields`. `facts` are measured by code (durations, waiting times).
-    shared_prefix: other requests with the same system text and turns follow soon, so a cache for it pays.
+    name: the task's slug. prompt: its own rendered words. fields: those it fills. evidence_role: whose words it may
+    quote, None for anybody's. answer_language: BCP-47 tag for its texts, None for the conversation's. findings: for a
+    conversation read in windows, what each window gave, one JSON object a line: data, not words of the task. repair:
+    why the last answer was refused, in the validator's words.
+    """
+
+    name: str
+    prompt: str
+    fields: tuple[CustomField, ...]
+    evidence_role: Role | None = None
+    answer_language: str | None = None
+    findings: tuple[str, ...] = ()
+    repair: str | None = None
+
+
+@dataclass(frozen=True)
+class AnswerRequest:
+    """One request to a language model, in the order it is to be laid out.
+
+    system (rules of answering), schema and turns (redacted) are the same, byte for byte, in all requests of one
+    conversation that belong together, and come first, so that a provider's prefix cache pays for them once. Some
+    providers put the schema before the messages: so it may hold more fields than are asked here, and only those of
+    `tasks`, which come last, are to be answered.
+
+    prefix_shared: other requests with the same prefix follow within minutes; an adapter whose provider wants to be told
+    what to cache marks the end of the turns then. `facts` are measured by code (durations, waiting times).
     """
 
     system: str
-    prompt: str
-    turns: tuple[Turn, ...]
-    fields: tuple[CustomField, ...]
     schema: Mapping[str, Any]
+    turns: tuple[Turn, ...]
+    tasks: tuple[AskedTask, ...]
     language: str | None = None
-    evidence_role: Role | None = None
     facts: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     max_output_tokens: int = 1024
     timeout_seconds: float = 60.0
-    shared_prefix: bool = False
+    prefix_shared: bool = False
+
+    @property
+    def fields(self) -> tuple[CustomField, ...]:
+        """All fields that are asked, in the order of the tasks."""
+        return tuple(one for task in self.tasks for one in task.fields)
 
 
 @dataclass(frozen=True)

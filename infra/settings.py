@@ -165,6 +165,20 @@ class Settings(BaseSettings):
     engine_secret_dir: OptionalPath = None
     """Folder of files an engine configuration may refer to."""
 
+    # -- how the calls of one conversation are cut (docs/tasks.md); an engine's parameters of the same names go first
+    fuse_up_to_tokens: int = Field(3_000, ge=0)
+    """Transcripts up to this long are asked in fused calls; 0: never."""
+    cache_from_tokens: int = Field(1_024, ge=0)
+    """Shortest prefix a provider caches."""
+    output_tokens: int = Field(8_192, ge=16)
+    """What one answer may hold at most, all tasks of a fused call together."""
+    schema_fields: int = Field(24, ge=1)
+    """Fields in one schema at most."""
+    context_tokens: int = Field(1_000_000, ge=1_000)
+    """What a language model reads at most; longer conversations are windowed or skipped, as each task says."""
+    max_windows: int = Field(24, ge=2)
+    """A conversation that needs more windows is too long."""
+
     # -- process
     log_format: Literal["console", "json"] = "json"
     log_level: Literal["debug", "info", "warning", "error"] = "info"

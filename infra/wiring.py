@@ -19,6 +19,7 @@ from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
 from infra.telemetry.pools import pools_shown
 from services.accept_conversation import AcceptConversation
+from services.call_plan import NUMBERS, CallShape
 from services.guarded_engines import EngineGuard
 from services.pull_audio import AudioPuller
 from services.read_events import ReadEvents
@@ -98,6 +99,11 @@ def build_engines(settings: Settings, storage: Storage, tracing: "Tracing | None
     return EnginePool(
         settings.engine_credentials, storage.secrets, guard, transcription.build, language_models.build, tracing
     )
+
+
+def build_call_shape(settings: Settings) -> CallShape:
+    """The thresholds for how the calls of one conversation are cut."""
+    return CallShape(**{name: getattr(settings, name) for name in NUMBERS})
 
 
 def build_decoder() -> AudioDecoder:

@@ -74,11 +74,11 @@ class AcceptConversation:
         self.check_addresses(intake)
         identity = conversation_id(tenant_id, intake)
         with self._observer.accepting(tenant_id, identity, intake.channel, lane) as observed:
-            acceptance = await self._accept(tenant_id, intake, lane)
+            acceptance = await self._accept(tenant_id, intake, lane, late_facts=late_facts)
             observed.ended(acceptance.outcome, acceptance.conversation.revision)
         return acceptance
 
-    async def _accept(self, tenant_id: str, intake: ConversationIn, lane: Lane) -> Acceptance:
+    async def _accept(self, tenant_id: str, intake: ConversationIn, lane: Lane, *, late_facts: bool) -> Acceptance:
         key = content_keys.accepted(tenant_id, conversation_id(tenant_id, intake), new_id())
         await self._content.put(tenant_id, key, intake.model_dump_json(exclude_none=True).encode())
         try:

@@ -1,205 +1,352 @@
-"""Asks one engine for one task's answer, and judges it: found or made, recorded, checked, repaired once."""
+"""Asks one engine the tasks of one conversation, and judges what it says: found or made, recorded, checked, repaired.
 
-import time
-from dataclasses import dataclass
-from typing import Protocol
+Calls are cut by `services.call_plan`. One task's trouble is its own: of an answer to several tasks each part is checked
+for itself, and a task whose part does not hold is asked again alone, with the validator's words. A call that was
+recorded is not made again, however the calls are cut the next time.
+"""
 
-from domain.clock import utc_now
-from domain.conversation import Conversation
-from domain.engine import EngineCall, EngineConfig
+import asyncio
+import logging
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from domain.engine import EngineCall
 from domain.errors import (
-    EngineAnswerEmpty,
     EngineAnswerError,
     EngineAnswerMalformed,
-    EngineAnswerTruncated,
+    EngineAnswerRunaway,
     EngineDefect,
     EngineError,
     EngineQuotaExhausted,
     EngineRateLimited,
-    EngineRefused,
     EngineRejected,
-    EngineTimeout,
+    ParleyError,
+    where,
 )
-from domain.fields import answer_schema
-from domain.ids import derived_id
-from domain.ledger import Reason, RunState, TaskRun
-from domain.tasks import EffectiveTask, content_hash
-from domain.values import FieldValue, Layer
-from engines.protocols import AnswerRequest, LanguageModelEngine, Progress
-from services import engine_calls
-from services.answers import CheckedValue, SchemaMismatch, check
-from services.prompting import SYSTEM_TEXT, render
-from storage.protocols import AnswerRecord, Rendition
+from domain.windows import tokens_of
+from services.answers import CheckedValue, SchemaMismatch, check_fields, parse
+from services.call_plan import CallGroup, CallShape, plan_calls
+from services.calls import Caller, recalled
+from services.outcomes import prompt_failed, ran, too_long, unanswered
+from services.prompting import PromptFailed
+from services.questions import Layout, Part, TaskQuestion
+from services.reading import SYSTEM_TOKENS, Reading, TooLong
+from services.window_merge import WindowValue, as_merged, findings, merge, needs_call, quoted_turns
+from storage.protocols import AnswerRecord
 
-REASON_OF: dict[type[EngineError], Reason] = {
-    EngineRefused: Reason.ANSWER_REFUSED,
-    EngineAnswerTruncated: Reason.ANSWER_TRUNCATED,
-    EngineAnswerEmpty: Reason.ANSWER_EMPTY,
-    EngineAnswerMalformed: Reason.ANSWER_MALFORMED,
-    SchemaMismatch: Reason.SCHEMA_MISMATCH,
-    EngineQuotaExhausted: Reason.ENGINE_QUOTA,
-    EngineRateLimited: Reason.ENGINE_RATE_LIMITED,
-    EngineRejected: Reason.ENGINE_REJECTED,
-    EngineTimeout: Reason.ENGINE_TIMEOUT,
-    EngineDefect: Reason.INTERNAL,
-}
+WARMING_TRIES = 2
+"""So many calls in a row may fail before the rest of their group goes without a warm cache."""
 
+_REPAIRABLE = (EngineAnswerMalformed, EngineAnswerRunaway, SchemaMismatch)
+"""What the model can mend when it is told. A refusal, a filter or too small a limit it cannot."""
 
-def reason_of(error: EngineError) -> Reason:
-    """The ledger's word for what an engine did."""
-    return next((REASON_OF[kind] for kind in type(error).__mro__ if kind in REASON_OF), Reason.ENGINE_UNAVAILABLE)
+_FOR_ALL = (EngineRateLimited, EngineQuotaExhausted)
+"""What the next call of the same group would meet as well."""
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class TaskQuestion:
-    """One planned run with all that is needed to ask it."""
+class Asked:
+    """What became of one part. calls: ids of the engine calls it took; last: the one that was of use; group: the call
+    that answered it together with others."""
 
-    run: TaskRun
-    task: EffectiveTask
-    config: EngineConfig
-    conversation: Conversation
-    rendition: Rendition
+    calls: tuple[str, ...] = ()
+    checked: tuple[CheckedValue, ...] = ()
+    last: EngineCall | None = None
+    error: EngineError | None = None
 
-    def request(self, repair: str | None = None) -> AnswerRequest:
-        prompt = render(self.task, self.conversation, self.rendition.turns)
-        if repair is not None:
-            prompt = f"{prompt}\n\nYour last answer was refused: {repair}. Answer again, following the schema exactly."
-        return AnswerRequest(
-            system=SYSTEM_TEXT,
-            prompt=prompt,
-            turns=self.rendition.turns,
-            fields=self.task.fields,
-            schema=answer_schema(self.task.fields),
-            language=self.rendition.language,
-            evidence_role=self.task.spec.evidence_role,
-            max_output_tokens=self.task.spec.max_output_tokens,
-        )
-
-    def request_hash(self, request: AnswerRequest) -> str:
-        """The same words to the same model of the same conversation are the same request."""
-        return content_hash(
-            {
-                "conversation": self.run.conversation_id,
-                "engine": self.config.name,
-                "kind": self.config.kind,
-                "model": self.config.model,
-                "parameters": self.config.parameters,
-                "system": request.system,
-                "prompt": request.prompt,
-                "turns": self.rendition.content_hash,
-                "schema": request.schema,
-                "max_output_tokens": request.max_output_tokens,
-            }
-        )
+    @property
+    def group(self) -> str | None:
+        return self.last.id if self.last is not None and len(self.last.parts) > 1 else None
 
 
-class CallLog(Protocol):
-    """Where the calls of one conversation are found again and committed."""
-
-    def find(self, request_hash: str) -> EngineCall | None: ...
-
-    async def record(self, call: EngineCall, task_id: str) -> None:
-        """Returns when the call may be relied on. Costs nothing for engines that cost nothing."""
-        ...
+Outcome = AnswerRecord | EngineError
+"""What became of one task: its ledger row with its values, or an error that is worth another try of the stage."""
 
 
-async def ask(question: TaskQuestion, engine: LanguageModelEngine, log: CallLog, progress: Progress) -> AnswerRecord:
-    """Ask, check, repair once. A call recorded before is not made again.
+async def answer_all(questions: Sequence[TaskQuestion], caller: Caller, shape: CallShape) -> list[Outcome]:
+    """One outcome a question, in their order. All that is under way is waited for, whatever fails; what is not an
+    engine's trouble (a lost lease, storage that stays away) is raised then."""
+    asking = _Asking(caller, shape)
+    tasks = [_Task.of(question, shape) for question in questions]
+    parts = [part for task in tasks for part in task.parts]
+    for part, asked in zip(parts, await asking.ask(parts), strict=True):
+        _of(tasks, part).asked.append(asked)
+    return await _together([asking.conclude(task) for task in tasks])
 
-    Raises retryable EngineErrors (the caller tries the whole stage again); every other engine error is an outcome.
-    """
-    used: list[EngineCall] = []
-    repair: str | None = None
-    error: EngineError = EngineAnswerEmpty("no answer")
-    for _ in range(2):
-        request = question.request(repair)
+
+@dataclass
+class _Task:
+    """A question on its way: its parts, one a window, and what became of each. settled: there is nothing to ask."""
+
+    question: TaskQuestion
+    parts: Sequence[Part] = ()
+    asked: list[Asked] = field(default_factory=list)
+    settled: AnswerRecord | None = None
+
+    @classmethod
+    def of(cls, question: TaskQuestion, shape: CallShape) -> "_Task":
         try:
-            call = await _call(question, request, engine, log, progress)
-            used.append(call)
-            checked = check(call.answer or "", question.task.fields, question.rendition.turns, request.evidence_role)
-        except (EngineAnswerMalformed, SchemaMismatch) as problem:
-            error, repair = problem, problem.message
-        except EngineError as problem:
-            if problem.retryable:
-                raise
-            error = problem
-            break
-        else:
-            return _ran(question, checked, used)
-    return unanswered(question.run, error, tuple(c.id for c in used))
+            reading = question.reading(shape)
+            if isinstance(reading, TooLong):
+                return cls(question, settled=too_long(question.run, reading.detail))
+            assert isinstance(reading, Reading)
+            return cls(question, parts=[question.part(window) for window in reading.windows])
+        except PromptFailed as error:
+            return cls(question, settled=prompt_failed(question.run, error.message))
 
 
-async def _call(
-    question: TaskQuestion, request: AnswerRequest, engine: LanguageModelEngine, log: CallLog, progress: Progress
-) -> EngineCall:
-    request_hash = question.request_hash(request)
-    found = log.find(request_hash)
-    if found is not None:
-        return found
-    started = time.monotonic()
-    try:
-        answer = await engine.answer(request, progress)
-    except EngineAnswerError as error:
-        latency = _elapsed_ms(started)
-        call = engine_calls.failed(
-            question.config, request_hash, code=error.code, latency_ms=latency, usage=error.usage
+def _of(tasks: Sequence[_Task], part: Part) -> _Task:
+    return next(task for task in tasks if task.question is part.question)
+
+
+@dataclass(frozen=True)
+class _Asking:
+    caller: Caller
+    shape: CallShape
+
+    async def ask(self, parts: Sequence[Part]) -> list[Asked]:
+        """Parts on the same turns share their calls; different stretches go side by side."""
+        stretches: dict[str, list[Part]] = {}
+        for part in parts:
+            stretches.setdefault(part.stretch, []).append(part)
+        done = await _together([self._stretch(some) for some in stretches.values()])
+        asked = {id(part): one for answers in done for part, one in answers}
+        return [asked[id(part)] for part in parts]
+
+    async def _stretch(self, parts: Sequence[Part]) -> list[tuple[Part, Asked]]:
+        """What is recorded is taken up where it was left; the rest is planned."""
+        origin: dict[str, Part] = {}
+        open_: dict[str, Part] = {}
+        recorded: dict[str, tuple[EngineCall, list[Part]]] = {}
+        for given in parts:
+            part, call = self._find(given)
+            origin[part.key] = given
+            if call is None:
+                open_[part.key] = part
+            else:
+                recorded.setdefault(call.id, (call, []))[1].append(part)
+        groups = plan_calls(
+            [part.ask for part in open_.values()],
+            system_tokens=SYSTEM_TOKENS,
+            turns_tokens=tokens_of(parts[0].turns),
+            shape=self.shape,
         )
-        await log.record(call, question.task.task.id)
-        raise
-    call = engine_calls.answered(
-        answer.by or question.config,
-        request_hash,
-        model=answer.model,
-        usage=answer.usage,
-        latency_ms=_elapsed_ms(started),
-        answer=answer.text,
-    )
-    await log.record(call, question.task.task.id)
-    return call
+        done = await _together(
+            [
+                *(self._taken_up(some, call) for call, some in recorded.values()),
+                *(self._group(group, open_) for group in groups),
+            ]
+        )
+        return [(origin[key], asked) for answers in done for key, asked in answers.items()]
+
+    def _find(self, part: Part) -> tuple[Part, EngineCall | None]:
+        """The call that is recorded for the part. What was of no use in an earlier entry is asked anew: somebody wanted
+        another try."""
+        call = self.caller.log.find(part.hash)
+        if call is None or not self.caller.log.of_earlier_entry(call):
+            return part, call
+        try:
+            self._checked(part, recalled(call))
+        except EngineError:
+            part = part.anew(part.question.run.entry)
+            return part, self.caller.log.find(part.hash)
+        return part, call
+
+    async def _taken_up(self, parts: Sequence[Part], call: EngineCall) -> dict[str, Asked]:
+        layout = Layout.of(parts, shared=False)
+        try:
+            recalled(call)
+        except EngineAnswerError as error:
+            return await self._unreadable(parts, layout, error, fused=len(call.parts) > 1)
+        return await self._split(parts, call, layout)
+
+    async def _group(self, group: CallGroup, parts: Mapping[str, Part]) -> dict[str, Asked]:
+        """A group on a shared prefix: one call warms the provider's cache, then the rest go side by side."""
+        layout = Layout.of([parts[key] for key in group.keys], shared=group.shared)
+        rest = [[parts[key] for key in call] for call in group.calls]
+        done: dict[str, Asked] = {}
+        for _ in range(WARMING_TRIES if group.shared else 0):
+            first, rest = rest[0], rest[1:]
+            done |= await self._call(first, layout)
+            error = next((done[p.key].error for p in first), None)
+            if error is None or isinstance(error, EngineAnswerError) or not rest:
+                break
+            if isinstance(error, _FOR_ALL):
+                return done | {part.key: Asked(error=error) for call in rest for part in call}
+        for more in await _together([self._call(call, layout) for call in rest]):
+            done |= more
+        return done
+
+    async def _call(self, parts: Sequence[Part], layout: Layout) -> dict[str, Asked]:
+        if len(parts) == 1:
+            return {parts[0].key: await self._alone(parts[0], layout)}
+        try:
+            call = await self.caller.call(parts, layout)
+        except (EngineAnswerError, EngineRejected) as error:
+            return await self._unreadable(parts, layout, error, fused=True)
+        except EngineError as error:
+            return {part.key: Asked(error=error) for part in parts}
+        return await self._split(parts, call, layout)
+
+    async def _split(
+        self, parts: Sequence[Part], call: EngineCall, layout: Layout, *, repaired: bool = False
+    ) -> dict[str, Asked]:
+        """Each part is judged for itself; one that does not hold is asked again alone."""
+        done: dict[str, Asked] = {}
+        wrong: dict[str, tuple[Part, EngineAnswerError]] = {}
+        for part in parts:
+            try:
+                done[part.key] = Asked(calls=(call.id,), checked=self._checked(part, call), last=call)
+            except SchemaMismatch as error:
+                wrong[part.key] = part, error
+            except EngineAnswerError as error:
+                error.call_id = call.id
+                return await self._unreadable(parts, layout, error, fused=len(call.parts) > 1, repaired=repaired)
+            except EngineError as error:
+                done[part.key] = Asked(calls=(call.id,), error=error)
+        again = [self._alone(p, _alone_in(layout, p), error, used=(call.id,)) for p, error in wrong.values()]
+        return done | dict(zip(wrong, await _together(again), strict=True))
+
+    async def _unreadable(
+        self,
+        parts: Sequence[Part],
+        layout: Layout,
+        error: EngineAnswerError | EngineRejected,
+        *,
+        fused: bool,
+        repaired: bool = False,
+    ) -> dict[str, Asked]:
+        """The whole answer is of no use. One that several tasks share is repaired once together, which is cheap, if it
+        can be; then each task is asked alone, so that whoever is the cause does no harm to the others."""
+        used = (error.call_id,) if isinstance(error, EngineAnswerError) and error.call_id else ()
+        if fused and not repaired and isinstance(error, EngineAnswerMalformed):
+            mended = [part.repaired(error.message) for part in parts]
+            return _with(used, await self._repair_together(mended, layout))
+        if fused or isinstance(error, EngineRejected):
+            repairs = 0 if repaired else 1
+            alone = [self._alone(p.apart(), _alone_in(layout, p), used=used, repairs=repairs) for p in parts]
+        else:
+            alone = [self._alone(p, _alone_in(layout, p), error, used=used) for p in parts]
+        return dict(zip([part.key for part in parts], await _together(alone), strict=True))
+
+    async def _repair_together(self, mended: Sequence[Part], layout: Layout) -> dict[str, Asked]:
+        try:
+            call = await self.caller.call(mended, layout)
+        except (EngineAnswerError, EngineRejected) as error:
+            return await self._unreadable(mended, layout, error, fused=True, repaired=True)
+        except EngineError as error:
+            return {part.key: Asked(error=error) for part in mended}
+        return await self._split(mended, call, layout, repaired=True)
+
+    async def _alone(
+        self,
+        part: Part,
+        layout: Layout,
+        problem: EngineAnswerError | None = None,
+        *,
+        used: tuple[str, ...] = (),
+        repairs: int = 1,
+    ) -> Asked:
+        """Asks one task. problem: what was wrong with its last answer; then this is its repair."""
+        if problem is not None and not isinstance(problem, _REPAIRABLE):
+            return Asked(calls=used, error=problem)
+        asked = part if problem is None else part.repaired(problem.message)
+        repairs = repairs if problem is None else 0
+        while True:
+            call: EngineCall | None = None
+            try:
+                call = await self.caller.call([asked], layout)
+                checked = self._checked(part, call)
+                return Asked(calls=(*used, call.id), checked=checked, last=call)
+            except EngineAnswerError as error:
+                problem = error
+                used = (*used, *filter(None, (call.id if call else error.call_id,)))
+            except EngineError as error:
+                return Asked(calls=used, error=error)
+            if repairs == 0 or not isinstance(problem, _REPAIRABLE):
+                return Asked(calls=used, error=problem)
+            asked, repairs = part.repaired(problem.message), 0
+
+    @staticmethod
+    def _checked(part: Part, call: EngineCall) -> tuple[CheckedValue, ...]:
+        """Raises EngineError; a defect of the check is one task's trouble too."""
+        try:
+            return check_fields(parse(call.answer or ""), part.fields, part.ground)
+        except ParleyError:
+            raise
+        except Exception as error:
+            _log.error("the answer for %s could not be checked: %s", part.asked.name, where(error))
+            raise EngineDefect(f"unexpected {type(error).__qualname__}") from None
+
+    async def conclude(self, task: _Task) -> Outcome:
+        """The task's row and values; windows are merged."""
+        if task.settled is not None:
+            return task.settled
+        question = task.question
+        calls = tuple(dict.fromkeys(call for one in task.asked for call in one.calls))
+        errors = [one.error for one in task.asked if one.error is not None]
+        if errors:
+            return _failed(question, errors, calls)
+        last = task.asked[-1]
+        if len(task.parts) == 1:
+            return ran(question, last.checked, last.last, calls, last.group)
+        given = [
+            [WindowValue(p.turns, one.checked[at]) for p, one in zip(task.parts, task.asked, strict=True)]
+            for at in range(len(question.task.fields))
+        ]
+        more = [at for at, f in enumerate(question.task.fields) if needs_call(f, given[at])]
+        words: dict[str, CheckedValue] = {}
+        if more:
+            fields, values = tuple(question.task.fields[at] for at in more), [given[at] for at in more]
+            part = question.part(quoted_turns(values, question.turns), fields, findings(fields, values))
+            (last,) = await self.ask([part])
+            calls = (*calls, *last.calls)
+            if last.error is not None:
+                return _failed(question, [last.error], calls)
+            words = {value.field.key: as_merged(value, len(task.parts)) for value in last.checked}
+        merged = tuple(
+            words.get(f.key) or merge(f, given[at], question.turns) for at, f in enumerate(question.task.fields)
+        )
+        group = next((one.group for one in task.asked if one.group is not None), None)
+        return ran(question, merged, last.last, calls, group)
 
 
-def _elapsed_ms(started: float) -> int:
-    return round((time.monotonic() - started) * 1000)
+def _failed(question: TaskQuestion, errors: Sequence[EngineError], calls: tuple[str, ...]) -> Outcome:
+    """An error worth another try goes before one that is not."""
+    again = next((error for error in errors if error.retryable), None)
+    return again if again is not None else unanswered(question.run, errors[0], calls)
 
 
-def unanswered(run: TaskRun, error: EngineError, calls: tuple[str, ...] = ()) -> AnswerRecord:
-    """The ledger's row for a question that got no usable answer: parked when only waiting helps, else failed."""
-    state = RunState.PARKED if isinstance(error, EngineQuotaExhausted | EngineRateLimited) else RunState.FAILED
-    done = run.model_copy(
-        update={"state": state, "reason": reason_of(error), "detail": error.message[:500], "engine_calls": calls}
-    )
-    return AnswerRecord(task_run=done, values=())
+def _alone_in(layout: Layout, part: Part) -> Layout:
+    """A task is asked again on the prefix its group shares, or with a schema of its own."""
+    return layout if layout.shared else Layout.of([part], shared=False)
 
 
-def _ran(question: TaskQuestion, checked: tuple[CheckedValue, ...], used: list[EngineCall]) -> AnswerRecord:
-    run = question.run.model_copy(update={"state": RunState.RAN, "engine_calls": tuple(c.id for c in used)})
-    return AnswerRecord(task_run=run, values=tuple(_value(question, value, used[-1]) for value in checked))
+def _with(calls: tuple[str, ...], done: Mapping[str, Asked]) -> dict[str, Asked]:
+    """With the calls that came before, each named once."""
+    return {
+        key: Asked(tuple(dict.fromkeys((*calls, *one.calls))), one.checked, one.last, one.error)
+        for key, one in done.items()
+    }
 
 
-def _value(question: TaskQuestion, checked: CheckedValue, call: EngineCall) -> FieldValue:
-    run, rendition = question.run, question.rendition
-    return FieldValue(
-        id=derived_id("value", run.id, checked.field.key),
-        tenant_id=question.conversation.tenant_id,
-        conversation_id=run.conversation_id,
-        revision=run.revision,
-        subject_id=run.conversation_id,
-        field_id=checked.field.id,
-        field_key=checked.field.key,
-        layer=Layer.AI,
-        kind=checked.kind,
-        value=checked.value,
-        explanation=checked.explanation,
-        evidence=checked.evidence,
-        evidence_state=checked.evidence_state,
-        evidence_revision=rendition.revision,
-        task_id=run.task_id,
-        task_version=run.task_version,
-        engine=call.engine,
-        model=call.model,
-        input_hash=run.input_hash,
-        run_id=run.id,
-        turns_read=len(rendition.turns),
-        turns_total=len(rendition.turns),
-        created_at=utc_now(),
-    )
+async def _together(work: Sequence[Awaitable[T]]) -> list[T]:
+    """All are waited for, also when one fails: nothing is under way any more when its error is raised."""
+    raised: list[Exception] = []
+
+    async def held(one: Awaitable[T]) -> list[T]:
+        try:
+            return [await one]
+        except Exception as error:
+            raised.append(error)
+            return []
+
+    done = await asyncio.gather(*map(held, work))
+    if raised:
+        raise raised[0]
+    return [answer for answers in done for answer in answers]

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from domain.clock import utc_now
 from domain.engine import CallOutcome, EngineCall, EngineConfig, Usage
+from domain.errors import EngineAnswerError
 from domain.ids import derived_id, new_id
 from engines.protocols import LanguageModelEngine, TranscriptionEngine
 from storage.protocols import UsageEvent
@@ -40,7 +41,14 @@ def cost_usd(config: EngineConfig, usage: Usage) -> float:
 
 
 def answered(
-    config: EngineConfig, request_hash: str, *, model: str, usage: Usage, latency_ms: int, answer: str | None
+    config: EngineConfig,
+    request_hash: str,
+    *,
+    model: str,
+    usage: Usage,
+    latency_ms: int,
+    answer: str | None,
+    parts: tuple[str, ...] = (),
 ) -> EngineCall:
     """The record of an answer. `answer` is redacted text or a content key, never original words."""
     return EngineCall(
@@ -54,14 +62,15 @@ def answered(
         price_version=config.price.version,
         latency_ms=latency_ms,
         answer=answer,
+        parts=parts,
     )
 
 
 def failed(
-    config: EngineConfig, request_hash: str, *, code: str, latency_ms: int, usage: Usage | None = None
+    config: EngineConfig, request_hash: str, error: EngineAnswerError, *, latency_ms: int, parts: tuple[str, ...] = ()
 ) -> EngineCall:
-    """The record of a request without a usable answer; `usage` is what it was billed for all the same."""
-    usage = usage or Usage()
+    """The record of a request whose answer is of no use, with what came of it and what it is billed for."""
+    usage = error.usage or Usage()
     return EngineCall(
         id=new_id(),
         request_hash=request_hash,
@@ -72,24 +81,41 @@ def failed(
         cost_usd=cost_usd(config, usage),
         price_version=config.price.version,
         latency_ms=latency_ms,
-        error_code=code,
+        answer=error.raw,
+        error_code=error.code,
+        parts=parts,
     )
 
 
-def usage_event(call: EngineCall, config: EngineConfig, task_id: str | None) -> UsageEvent:
-    """The immutable event of a call; the same call always gives the same event id."""
-    return UsageEvent(
-        id=derived_id("usage", call.id),
-        task_id=task_id,
-        engine=call.engine,
-        at=utc_now(),
-        requests=call.usage.requests,
-        input_tokens=call.usage.input_tokens,
-        output_tokens=call.usage.output_tokens,
-        cached_tokens=call.usage.cached_tokens,
-        thinking_tokens=call.usage.thinking_tokens,
-        audio_ms=call.usage.audio_ms,
-        cost_usd=call.cost_usd,
-        price_version=call.price_version,
-        cache_write_tokens=call.usage.cache_write_tokens,
+def usage_events(call: EngineCall, task_ids: Sequence[str | None]) -> tuple[UsageEvent, ...]:
+    """The immutable events of a call, one a task; the same call always gives the same event ids.
+
+    Tasks that were asked together share the bill in equal parts; what does not divide goes to the first ones, so the
+    parts always add up to the whole. The request itself is counted with the first.
+    """
+    count, at = len(task_ids), utc_now()
+    return tuple(
+        UsageEvent(
+            id=derived_id("usage", call.id) if count == 1 else derived_id("usage", call.id, str(task_id)),
+            task_id=task_id,
+            engine=call.engine,
+            at=at,
+            requests=_share(call.usage.requests, count, number, whole=True),
+            input_tokens=_share(call.usage.input_tokens, count, number),
+            output_tokens=_share(call.usage.output_tokens, count, number),
+            cached_tokens=_share(call.usage.cached_tokens, count, number),
+            cache_write_tokens=_share(call.usage.cache_write_tokens, count, number),
+            thinking_tokens=_share(call.usage.thinking_tokens, count, number),
+            audio_ms=_share(call.usage.audio_ms, count, number),
+            cost_usd=call.cost_usd / count,
+            price_version=call.price_version,
+        )
+        for number, task_id in enumerate(task_ids)
     )
+
+
+def _share(total: int, count: int, number: int, *, whole: bool = False) -> int:
+    """What falls to one of `count`; `whole`: everything to the first."""
+    if whole:
+        return total if number == 0 else 0
+    return total // count + (number < total % count)

@@ -49,6 +49,14 @@ _UNSUPPORTED = ReasonText(
     words="There is a value, but a quote it rests on was not found in the turns, or is too common to carry it.",
     remedy="Look at the value and its quotes; correct it by hand, or re-run the task.",
 )
+_SEARCHED = ReasonText(
+    words="The field has a value. It rests on words that nobody said, and they were looked for in every turn.",
+    remedy="Nothing to do.",
+)
+_SUSPECT = ReasonText(
+    words="There is a value, and the conversation holds instructions to a model (turn {turns}).",
+    remedy="Read those turns before you rely on the value; correct it by hand if it is wrong.",
+)
 _PENDING = ReasonText(
     words="The analysis has not come to this field yet.", remedy="See where the conversation is, above."
 )
@@ -103,7 +111,10 @@ def _of_value(value: FieldValue) -> tuple[FieldState, ReasonText]:
         return FieldState.UNKNOWN, _UNKNOWN
     if value.evidence_state is EvidenceState.UNSUPPORTED:
         return FieldState.UNSUPPORTED, _UNSUPPORTED
-    return FieldState.VALUE, _VALUE
+    if value.suspect_turns:
+        turns = ", ".join(map(str, value.suspect_turns))
+        return FieldState.VALUE, _SUSPECT.model_copy(update={"words": _SUSPECT.words.format(turns=turns)})
+    return FieldState.VALUE, _SEARCHED if value.evidence_state is EvidenceState.SEARCHED else _VALUE
 
 
 def _of_run(

@@ -81,7 +81,8 @@ def characters(request: AnswerRequest) -> int:
     """About how long the request is on the wire."""
     turns = sum(len(turn.text) + 40 for turn in request.turns)
     described = sum(len(f.label) + len(f.description) + 40 * len(f.options) + 40 for f in request.fields)
-    return len(request.system) + len(request.prompt) + turns + described + len(json.dumps(request.schema))
+    asked = sum(len(task.prompt) + sum(map(len, task.findings)) + len(task.repair or "") for task in request.tasks)
+    return len(request.system) + asked + turns + described + len(json.dumps(request.schema))
 
 
 @dataclass

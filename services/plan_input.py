@@ -6,11 +6,12 @@ from domain.clock import utc_now
 from domain.contracts import RunRef
 from domain.filters import FilterFacts, FilterSchema, parse
 from domain.values import Layer
+from services.call_plan import CallShape
 from services.plan_tasks import PlanInput
 from storage.protocols import TenantTx
 
 
-async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = ()) -> PlanInput:
+async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = (), shape: CallShape | None = None) -> PlanInput:
     """task_ids limits the tasks; empty means all that are active. Raises NotFound, InvalidFilter."""
     conversation = await tx.conversations.get(run.conversation_id)
     rendition = await tx.renditions.find(run.conversation_id, run.revision)
@@ -36,4 +37,5 @@ async def gather(tx: TenantTx, run: RunRef, task_ids: Sequence[str] = ()) -> Pla
             turns=len(rendition.turns) if rendition else 0,
         ),
         current=[v for v in current if v.layer is Layer.AI and v.revision == run.revision],
+        shape=shape or CallShape(),
     )

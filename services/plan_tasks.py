@@ -1,7 +1,7 @@
 """Which AI Tasks run for a conversation, which do not, and by which rule: one ledger row each."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from domain.contracts import RunRef
 from domain.conversation import Channel, Conversation, Role
@@ -10,22 +10,20 @@ from domain.fields import answer_schema
 from domain.filters import Filter, FilterFacts, in_sample, matches
 from domain.ids import derived_id
 from domain.ledger import Reason, RunState, TaskRun
-from domain.tasks import EffectiveTask, LongInput, content_hash
+from domain.tasks import EffectiveTask, content_hash
 from domain.text import word_count
 from domain.values import FieldValue
+from services.call_plan import CallShape
 from services.engine_choice import may_read, why_not_allowed
-from services.prompting import SYSTEM_TEXT, PromptFailed, render
+from services.prompting import SYSTEM_TEXT, PromptFailed, asked, render
+from services.reading import Reading, TooLong, read
 from storage.protocols import Rendition, Tenant
-
-CHARACTERS_PER_TOKEN = 4
-"""Rough on purpose: it only guards against inputs far beyond an engine's context."""
-
-DEFAULT_CONTEXT_TOKENS = 1_000_000
 
 
 @dataclass(frozen=True)
 class PlanInput:
-    """Everything the rules read. `current` are the conversation's values in the ai layer."""
+    """Everything the rules read. `current` are the conversation's values in the ai layer; shape: how much an engine
+    reads at once, unless its parameters say so."""
 
     run: RunRef
     tenant: Tenant
@@ -36,6 +34,7 @@ class PlanInput:
     filters: Mapping[str, Filter]
     facts: FilterFacts
     current: Sequence[FieldValue]
+    shape: CallShape = field(default_factory=CallShape)
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,9 @@ def _plan_one(given: PlanInput, task: EffectiveTask) -> TaskRun:
     input_hash = ""
     if verdict is _GO:
         try:
-            input_hash = task_input_hash(given, task)
+            verdict, input_hash = _asked(given, task)
         except PromptFailed as error:
             verdict = _Verdict(RunState.FAILED, Reason.PROMPT_FAILED, error.message)
-        else:
-            if _stands(given.current, task, input_hash):
-                verdict = _skip(Reason.UNCHANGED_INPUT)
     run = given.run
     return TaskRun(
         id=derived_id("task-run", run.conversation_id, str(run.revision), str(run.entry), task.task.id),
@@ -83,6 +79,20 @@ def _plan_one(given: PlanInput, task: EffectiveTask) -> TaskRun:
         reason=verdict.reason,
         detail=verdict.detail,
     )
+
+
+def _asked(given: PlanInput, task: EffectiveTask) -> tuple[_Verdict, str]:
+    """What only the rendered prompt can tell: whether it is too long, and whether it has been asked before.
+    Raises PromptFailed."""
+    assert given.rendition is not None
+    turns, config = given.rendition.turns, given.engines[task.engine]
+    one = asked(task, given.conversation, turns)
+    reading = read(turns, task.spec, one, given.shape.of(config.parameters, external=config.external))
+    if isinstance(reading, TooLong):
+        return _skip(Reason.TOO_LONG, reading.detail), ""
+    input_hash = task_input_hash(given, task, reading)
+    stands = _stands(given.current, task, input_hash)
+    return (_skip(Reason.UNCHANGED_INPUT) if stands else _GO), input_hash
 
 
 def _rules(given: PlanInput, task: EffectiveTask) -> _Verdict:
@@ -124,26 +134,25 @@ def _engine(given: PlanInput, task: EffectiveTask) -> _Verdict | None:
     assert rendition is not None
     if not may_read(given.tenant, config, rendition):
         return _skip(Reason.NO_NAME_DETECTOR, rendition.language or "language not known")
-    tokens = sum(len(t.text) for t in rendition.turns) // CHARACTERS_PER_TOKEN
-    room = int(config.parameters.get("context_tokens", DEFAULT_CONTEXT_TOKENS))
-    if tokens > room and task.spec.long_input is not LongInput.WHOLE:
-        return _skip(Reason.TOO_LONG, f"about {tokens} tokens, the engine reads {room}")
     return None
 
 
-def task_input_hash(given: PlanInput, task: EffectiveTask) -> str:
-    """Hash of everything that can change the answer. The rendered prompt stands for every variable it reads.
-    Raises PromptFailed."""
+def task_input_hash(given: PlanInput, task: EffectiveTask, reading: Reading) -> str:
+    """Hash of everything that can change the answer. The rendered prompt stands for every variable it reads, labels
+    apart. Raises PromptFailed."""
     rendition = given.rendition
     assert rendition is not None
+    read_: dict[str, object] = {
+        "rendered": content_hash(render(task, given.conversation, rendition.turns, named=False)),
+        "system": content_hash(SYSTEM_TEXT),
+    }
+    if not reading.whole:
+        read_["windows"] = [[window[0].number, window[-1].number] for window in reading.windows]
     return task.input_hash(
         schema=answer_schema(task.fields),
         model=given.engines[task.engine].model,
         turns_hash=rendition.content_hash,
-        read={
-            "rendered": content_hash(render(task, given.conversation, rendition.turns)),
-            "system": content_hash(SYSTEM_TEXT),
-        },
+        read=read_,
     )
 
 

@@ -275,6 +275,10 @@ class UsageEvent(Frozen):
     cache_write_tokens: int = 0
 
 
+ChargedCall = tuple[EngineCall, Sequence[UsageEvent]]
+"""A call with its usage: an event for each task it was made for."""
+
+
 class SealedSecret(Frozen):
     """An engine's secret as it is kept: under a tenant's data key (`key_version`) or a master key (`master_key_id`)."""
 
@@ -530,11 +534,12 @@ class Ledger(Protocol):
         ...
 
     async def find_call(self, request_hash: str) -> EngineCall | None: ...
-    async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
-        """Insert, or answer the one already recorded under the same request_hash with outcome `answered`."""
+    async def record_call(self, call: EngineCall, conversation_id: str, usage: Sequence[UsageEvent] = ()) -> EngineCall:
+        """Insert with its usage, or answer the one already recorded under the same request_hash with outcome
+        `answered`: that brings no second usage."""
         ...
 
-    async def record_calls(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> None:
+    async def record_calls(self, calls: Sequence[ChargedCall], conversation_id: str) -> None:
         """Insert several at once; those already recorded stay as they are."""
         ...
 

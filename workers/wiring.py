@@ -48,7 +48,7 @@ class WorkerWiring:
             contracts.INGEST.name: self._ingest,
             contracts.TRANSCRIBE.name: self._transcribe,
             contracts.NORMALIZE.name: self._normalize,
-            contracts.PLAN.name: lambda: PlanActivity(self._storage.database, self._observer).plan,
+            contracts.PLAN.name: self._plan,
             contracts.ANALYZE.name: self._analyze,
             contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
@@ -93,8 +93,13 @@ class WorkerWiring:
             wiring.build_language_identifier(),
         ).normalize
 
+    def _plan(self) -> Activity:
+        shape = wiring.build_call_shape(self._settings)
+        return PlanActivity(self._storage.database, shape, self._observer).plan
+
     def _analyze(self) -> Activity:
-        return AnalyzeActivity(self._storage.database, self._engines, self._observer).analyze
+        shape = wiring.build_call_shape(self._settings)
+        return AnalyzeActivity(self._storage.database, self._engines, shape, self._observer).analyze
 
     def _reconcile(self) -> Activity:
         orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url, tracing=self._tracing)

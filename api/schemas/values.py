@@ -52,6 +52,16 @@ class QuoteOut(Out):
     end_ms: int | None
 
 
+class SearchedOut(Out):
+    """What a value rests on that nobody said: the words were looked for in turns first to last, of this role (null:
+    of everybody), and are not there."""
+
+    first: int
+    last: int
+    words: list[str]
+    role: Role | None
+
+
 class Provenance(Out):
     """What a value was made by. transcript_hash: of the redacted turns that were read."""
 
@@ -64,6 +74,9 @@ class Provenance(Out):
     transcript_hash: str | None
     turns_read: int
     turns_total: int
+    call_group: str | None = Field(
+        description="Values of one conversation with the same call group were answered by one call; null: asked alone."
+    )
     author: str | None = Field(description="Who set a human value.")
 
 
@@ -79,6 +92,10 @@ class ValueOut(Out):
     explanation: str
     evidence: list[QuoteOut]
     evidence_state: EvidenceState
+    searched: SearchedOut | None
+    suspect_turns: list[int] = Field(
+        description="Turns that hold instructions to a model. They are no evidence; read them before you rely on it."
+    )
     evidence_revision: int | None
     stale: bool
     created_at: datetime
@@ -99,6 +116,8 @@ class ValueOut(Out):
             explanation=value.explanation,
             evidence=[QuoteOut.model_validate(quote.model_dump()) for quote in value.evidence],
             evidence_state=value.evidence_state,
+            searched=SearchedOut.model_validate(value.searched.model_dump()) if value.searched else None,
+            suspect_turns=list(value.suspect_turns),
             evidence_revision=value.evidence_revision,
             stale=value.stale,
             created_at=value.created_at,
@@ -112,6 +131,7 @@ class ValueOut(Out):
                 transcript_hash=hashes.get(value.revision),
                 turns_read=value.turns_read,
                 turns_total=value.turns_total,
+                call_group=value.call_group,
                 author=value.author,
             ),
         )

@@ -22,10 +22,10 @@ from domain.errors import (
     EngineAnswerEmpty,
     EngineAnswerMalformed,
     EngineAnswerTruncated,
+    EngineBlocked,
     EngineError,
     EngineQuotaExhausted,
     EngineRateLimited,
-    EngineRefused,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
@@ -44,7 +44,7 @@ SAFETY_CATEGORIES = ("harassment", "hate_speech", "sexual", "dangerous")
 DEFAULT_SAFETY = "block_only_high"
 """Angry customers swear; the provider's default would refuse conversations that have to be understood."""
 
-_REFUSING = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY")
+_WITHHOLDING = ("SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY")
 _KEPT_KEYWORDS = ("description", "nullable", "enum", "required")
 
 
@@ -177,22 +177,24 @@ def _limits(schema: Mapping[str, Any]) -> str:
 
 
 def _read(response: Any, model: str) -> ModelAnswer:
-    """The answer's text. Raises EngineRefused, EngineAnswerTruncated, EngineAnswerEmpty."""
+    """The answer's text. Raises EngineBlocked, EngineAnswerTruncated, EngineAnswerEmpty, each with what came and what
+    it is billed for."""
+    usage = _usage(response.usage_metadata)
     blocked = response.prompt_feedback.block_reason.name
     if blocked != "BLOCK_REASON_UNSPECIFIED":
-        raise EngineRefused(f"the provider blocked the request: {blocked}")
+        raise EngineBlocked(f"the provider blocked the request: {blocked}", usage=usage)
     if not response.candidates:
-        raise EngineAnswerEmpty("the provider answered without a candidate")
+        raise EngineAnswerEmpty("the provider answered without a candidate", usage=usage)
     candidate = response.candidates[0]
     reason = candidate.finish_reason.name
-    if reason in _REFUSING:
-        raise EngineRefused(f"the provider withheld the answer: {reason}")
-    if reason == "MAX_TOKENS":
-        raise EngineAnswerTruncated("the answer reached the output limit")
     text = "".join(part.text for part in candidate.content.parts if part.text)
+    if reason in _WITHHOLDING:
+        raise EngineBlocked(f"the provider withheld the answer: {reason}", raw=text or None, usage=usage)
+    if reason == "MAX_TOKENS":
+        raise EngineAnswerTruncated("the answer reached the output limit", raw=text or None, usage=usage)
     if not text.strip():
-        raise EngineAnswerEmpty(f"the answer has no text, finish reason {reason}")
-    return ModelAnswer(text=text, model=model, usage=_usage(response.usage_metadata))
+        raise EngineAnswerEmpty(f"the answer has no text, finish reason {reason}", usage=usage)
+    return ModelAnswer(text=text, model=model, usage=usage)
 
 
 def _usage(counts: Any) -> Usage:

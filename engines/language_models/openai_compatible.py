@@ -18,6 +18,7 @@ from domain.errors import (
     EngineAnswerEmpty,
     EngineAnswerMalformed,
     EngineAnswerTruncated,
+    EngineBlocked,
     EngineError,
     EngineRefused,
     EngineRejected,
@@ -234,7 +235,7 @@ class _FormRefused(Exception):
 
 
 def _read(found: Any, config: EngineConfig, *, requests: int) -> ModelAnswer:
-    """Raises EngineRefused, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
+    """Raises EngineRefused, EngineBlocked, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
     try:
         content = found.model_dump(warnings=False) if isinstance(found, BaseModel) else found
         completion = _Completion.model_validate(content)
@@ -242,15 +243,17 @@ def _read(found: Any, config: EngineConfig, *, requests: int) -> ModelAnswer:
         raise EngineAnswerMalformed(f"engine {config.name} answered something that is not its API's JSON") from None
     usage = _usage(completion.usage, requests)
     if not completion.choices:
-        raise EngineAnswerEmpty("the provider answered without a choice", usage)
+        raise EngineAnswerEmpty("the provider answered without a choice", usage=usage)
     choice = completion.choices[0]
-    if choice.finish_reason == "content_filter" or choice.message.refusal:
-        raise EngineRefused("the model or the provider's filter refused to answer", usage)
-    if choice.finish_reason == "length":
-        raise EngineAnswerTruncated("the answer reached the output limit", usage)
     text = choice.message.content or ""
+    if choice.message.refusal:
+        raise EngineRefused("the model refused to answer", raw=text or None, usage=usage)
+    if choice.finish_reason == "content_filter":
+        raise EngineBlocked("the provider's filter withheld the answer", raw=text or None, usage=usage)
+    if choice.finish_reason == "length":
+        raise EngineAnswerTruncated("the answer reached the output limit", raw=text or None, usage=usage)
     if not text.strip():
-        raise EngineAnswerEmpty("the answer has no text", usage)
+        raise EngineAnswerEmpty("the answer has no text", usage=usage)
     return ModelAnswer(text=text, model=completion.model or config.model, usage=usage)
 
 

@@ -9,7 +9,7 @@ from domain.errors import NotFound
 from domain.ledger import TaskRun
 from domain.values import FieldValue
 from storage.postgres.repository import Repository
-from storage.protocols import AnswerRecord, UsageEvent
+from storage.protocols import AnswerRecord, ChargedCall, UsageEvent
 
 if TYPE_CHECKING:
     from asyncpg import Record
@@ -70,7 +70,7 @@ from outcome
 
 _CALL_COLUMNS = """
   id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens, cached_tokens, thinking_tokens,
-  cache_write_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code
+  cache_write_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code, parts
 """
 
 # Calls with their usage events. A call that is recorded already brings no second event.
@@ -80,17 +80,19 @@ with given as (
   from jsonb_to_recordset($3::jsonb) as g (
     id uuid, request_hash text, engine text, model text, outcome text, requests bigint, input_tokens bigint,
     output_tokens bigint, cached_tokens bigint, cache_write_tokens bigint, thinking_tokens bigint, audio_ms bigint,
-    cost_usd double precision, price_version text, latency_ms bigint, answer text, error_code text, events jsonb
+    cost_usd double precision, price_version text, latency_ms bigint, answer text, error_code text, parts jsonb,
+    events jsonb
   )
 ),
 recorded as (
   insert into engine_call (
     tenant_id, conversation_id, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens,
     cached_tokens, cache_write_tokens, thinking_tokens, audio_ms, cost_usd, price_version, latency_ms, answer,
-    error_code
+    error_code, parts
   )
   select $1, $2, id, request_hash, engine, model, outcome, requests, input_tokens, output_tokens, cached_tokens,
-    cache_write_tokens, thinking_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code
+    cache_write_tokens, thinking_tokens, audio_ms, cost_usd, price_version, latency_ms, answer, error_code,
+    array(select jsonb_array_elements_text(parts))
   from given
   order by request_hash, id
   on conflict do nothing
@@ -220,24 +222,24 @@ class PostgresLedger(Repository):
         row = await self._row(_FIND_CALL, request_hash)
         return None if row is None else _call(row)
 
-    async def record_call(self, call: EngineCall, conversation_id: str, usage: UsageEvent | None) -> EngineCall:
+    async def record_call(self, call: EngineCall, conversation_id: str, usage: Sequence[UsageEvent] = ()) -> EngineCall:
         if call.id in await self._record([(call, usage)], conversation_id):
             return call
         return await self.find_call(call.request_hash) or call
 
-    async def record_calls(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> None:
+    async def record_calls(self, calls: Sequence[ChargedCall], conversation_id: str) -> None:
         if calls:
             await self._record(calls, conversation_id)
 
-    async def _record(self, calls: Sequence[tuple[EngineCall, UsageEvent | None]], conversation_id: str) -> set[str]:
+    async def _record(self, calls: Sequence[ChargedCall], conversation_id: str) -> set[str]:
         """Ids of the calls that were new."""
         given = [
             {
                 **call.model_dump(exclude={"usage"}),
                 **call.usage.model_dump(),
-                "events": [] if event is None else [event],
+                "events": list(events),
             }
-            for call, event in calls
+            for call, events in calls
         ]
         return {row["id"] for row in await self._rows(_RECORD_CALLS, conversation_id, given)}
 

@@ -12,16 +12,17 @@ if TYPE_CHECKING:
 
 _COLUMNS = """
   tenant_id, id, conversation_id, revision, subject, subject_id, field_id, field_key, layer, kind, value, explanation,
-  evidence, evidence_state, evidence_revision, task_id, task_version, engine, model, input_hash, run_id, call_group,
-  turns_read, turns_total, stale, author, created_at, number_value
+  evidence, evidence_state, searched, evidence_revision, task_id, task_version, engine, model, input_hash, run_id,
+  call_group, turns_read, turns_total, suspect_turns, stale, author, created_at, number_value
 """
 
 _RECORD = """
   jsonb_to_recordset($2::jsonb) as v (
     id uuid, conversation_id uuid, revision integer, subject text, subject_id text, field_id uuid, field_key text,
-    layer text, kind text, value jsonb, explanation text, evidence jsonb, evidence_state text,
+    layer text, kind text, value jsonb, explanation text, evidence jsonb, evidence_state text, searched jsonb,
     evidence_revision integer, task_id uuid, task_version text, engine text, model text, input_hash text, run_id uuid,
-    call_group text, turns_read integer, turns_total integer, stale boolean, author text, created_at timestamptz
+    call_group text, turns_read integer, turns_total integer, suspect_turns jsonb, stale boolean, author text,
+    created_at timestamptz
   )
 """
 
@@ -68,8 +69,8 @@ _INSERT = f"""
 insert into field_value (
   tenant_id, id, conversation_id, revision, subject, subject_id, field_id, field_key, layer, kind, value,
   number_value, choice_value, choices_value, boolean_value, date_value,
-  explanation, evidence, evidence_state, evidence_revision, task_id, task_version, engine, model, input_hash, run_id,
-  call_group, turns_read, turns_total, stale, author, created_at
+  explanation, evidence, evidence_state, searched, evidence_revision, task_id, task_version, engine, model, input_hash,
+  run_id, call_group, turns_read, turns_total, suspect_turns, stale, author, created_at
 )
 select $1, v.id, v.conversation_id, v.revision, v.subject, v.subject_id, v.field_id, v.field_key, v.layer, v.kind,
   nullif(v.value, 'null'),
@@ -81,8 +82,9 @@ select $1, v.id, v.conversation_id, v.revision, v.subject, v.subject_id, v.field
   end,
   case when f.type = 'boolean' then (v.value #>> '{{}}')::boolean end,
   case when f.type = 'date' then (v.value #>> '{{}}')::date end,
-  v.explanation, v.evidence, v.evidence_state, v.evidence_revision, v.task_id, v.task_version, v.engine, v.model,
-  v.input_hash, v.run_id, v.call_group, v.turns_read, v.turns_total, v.stale, v.author, v.created_at
+  v.explanation, v.evidence, v.evidence_state, nullif(v.searched, 'null'), v.evidence_revision, v.task_id,
+  v.task_version, v.engine, v.model, v.input_hash, v.run_id, v.call_group, v.turns_read, v.turns_total,
+  array(select jsonb_array_elements_text(v.suspect_turns)::integer), v.stale, v.author, v.created_at
 from {_RECORD}
 join custom_field f on f.id = v.field_id
 on conflict (tenant_id, id) do nothing

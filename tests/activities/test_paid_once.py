@@ -25,7 +25,7 @@ from services.uploads import Uploads, UploadTokens
 from storage.protocols import Tenant
 from tests.support.audio_files import encode, voice
 from tests.support.instant import InstantLanguageModel, InstantTranscription, known, some_value
-from tests.support.provisioned import install_library, provision
+from tests.support.provisioned import change_tasks, install_library, provision
 from tests.support.stack import DatabaseUrls
 from tests.support.stages import Stages, stages
 
@@ -44,7 +44,9 @@ async def world(database: DatabaseUrls, tmp_path: Path) -> AsyncIterator[Stages]
 @pytest.fixture
 async def tenant(world: Stages, database: DatabaseUrls, request: pytest.FixtureRequest) -> Tenant:
     await install_library(database.owner, EXTERNAL)
-    return await provision(world.database, f"paid-{request.node.name.replace('_', '-')}"[:60].rstrip("-"))
+    tenant = await provision(world.database, f"paid-{request.node.name.replace('_', '-')}"[:60].rstrip("-"))
+    await change_tasks(world.database, tenant, fuse=False)
+    return tenant
 
 
 async def planned(world: Stages, tenant: Tenant) -> tuple[RunRef, PlanResult]:

@@ -19,7 +19,7 @@ from engines.protocols import AnswerRequest, ModelAnswer, Progress
 from services import starter_library
 from storage.protocols import AcceptOutcome, Page, Tenant
 from tests.support.instant import InstantLanguageModel, InstantLanguages, InstantRedactor, known, some_value
-from tests.support.provisioned import install_library, provision
+from tests.support.provisioned import change_tasks, install_library, provision
 from tests.support.stack import DatabaseUrls
 from tests.support.stages import Stages, stages
 
@@ -135,6 +135,7 @@ async def test_an_older_run_may_not_persist_over_a_newer_revision(world, tenant)
 
 
 async def test_one_task_in_trouble_is_not_anothers(world, tenant):
+    await change_tasks(world.database, tenant, fuse=False)
     world.engines.model = InstantLanguageModel(known(some_value), faults=[EngineAnswerTruncated("cut off")])
     run = await accepted(world, tenant)
     result = await world.whole_way(run)
@@ -149,17 +150,19 @@ async def test_one_task_in_trouble_is_not_anothers(world, tenant):
 
 
 async def test_a_malformed_answer_is_repaired_once(world, tenant):
+    await change_tasks(world.database, tenant, fuse=False)
     answers = iter(["<html>busy</html>"])
     good = known(some_value)
     world.engines.model = InstantLanguageModel(lambda request: next(answers, None) or good(request))
     run = await accepted(world, tenant)
     assert (await world.whole_way(run)).status is Status.COMPLETED
     assert len(world.engines.model.requests) == 7
-    repaired = [r for r in world.engines.model.requests if "Your last answer was refused" in r.prompt]
+    repaired = [r for r in world.engines.model.requests if r.tasks[0].repair]
     assert len(repaired) == 1
 
 
 async def test_a_used_up_quota_parks_and_comes_back(world, tenant):
+    await change_tasks(world.database, tenant, fuse=False)
     world.engines.model = InstantLanguageModel(faults=[EngineQuotaExhausted("daily quota")])
     run = await accepted(world, tenant)
     assert (await world.whole_way(run)).status is Status.COMPLETED_WITH_GAPS
@@ -186,6 +189,7 @@ async def test_calls_of_an_external_engine_are_not_made_again_after_a_crash(worl
     ]
     await install_library(database.owner, outside)
     tenant = await provision(world.database, "external-calls")
+    await change_tasks(world.database, tenant, fuse=False)
     try:
         world.engines.model = model = ThirdIsAway()
         run = await accepted(world, tenant)

@@ -107,7 +107,7 @@ async def test_an_answered_call_is_recorded_once(db: PostgresDatabase, tenant: T
 
     async def record(one: EngineCall) -> EngineCall:
         async with db.tenant_tx(tenant.id) as tx:
-            return await tx.ledger.record_call(one, conversation.id, usage(one))
+            return await tx.ledger.record_call(one, conversation.id, [usage(one)])
 
     recorded = await asyncio.gather(*(record(one) for one in calls))
 
@@ -128,9 +128,9 @@ async def test_failed_calls_are_kept_and_not_found_as_answers(db: PostgresDataba
     answer = call("failing")
     async with db.tenant_tx(tenant.id) as tx:
         for failure in failures:
-            assert await tx.ledger.record_call(failure, conversation.id, None) == failure
+            assert await tx.ledger.record_call(failure, conversation.id) == failure
         assert await tx.ledger.find_call("failing") is None
-        assert await tx.ledger.record_call(answer, conversation.id, None) == answer
+        assert await tx.ledger.record_call(answer, conversation.id) == answer
         assert await tx.ledger.find_call("failing") == answer
         assert {c.id for c in await tx.ledger.calls_of(conversation.id)} == {*(f.id for f in failures), answer.id}
 
@@ -139,9 +139,9 @@ async def test_several_calls_at_once_are_charged_once_each(db: PostgresDatabase,
     conversation = await accept(db, tenant.id)
     known, new, uncharged = call("known"), call("new"), call("uncharged", CallOutcome.FAILED)
     first, second = usage(known), usage(new)
-    again = [(known, first), (call("known"), usage(known)), (new, second), (uncharged, None)]
+    again = [(known, [first]), (call("known"), [usage(known)]), (new, [second]), (uncharged, [])]
     async with db.tenant_tx(tenant.id) as tx:
-        await tx.ledger.record_call(known, conversation.id, first)
+        await tx.ledger.record_call(known, conversation.id, [first])
         await tx.ledger.record_calls(again, conversation.id)
         await tx.ledger.record_calls(again, conversation.id)
         await tx.ledger.record_calls([], conversation.id)
@@ -149,7 +149,7 @@ async def test_several_calls_at_once_are_charged_once_each(db: PostgresDatabase,
         charged = await tx.session.rows(
             "select id from usage_event where tenant_id = $1 and id = any ($2::uuid[])",
             tenant.id,
-            [event.id for _, event in again if event is not None],
+            [event.id for _, events in again for event in events],
         )
     assert {c.id: c for c in recorded} == {c.id: c for c in (known, new, uncharged)}
     assert {row["id"] for row in charged} == {first.id, second.id}

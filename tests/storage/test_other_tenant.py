@@ -156,8 +156,8 @@ CASES: dict[str, Case] = {
     "ledger.answers": lambda tx, t: tx.ledger.answers(t.run),
     "ledger.calls_of": lambda tx, t: tx.ledger.calls_of(t.conversation.id),
     "ledger.find_call": lambda tx, t: tx.ledger.find_call(CALL_HASH),
-    "ledger.record_call": lambda tx, t: tx.ledger.record_call(engine_call(), t.conversation.id, None),
-    "ledger.record_calls": lambda tx, t: tx.ledger.record_calls([(engine_call(), None)], t.conversation.id),
+    "ledger.record_call": lambda tx, t: tx.ledger.record_call(engine_call(), t.conversation.id),
+    "ledger.record_calls": lambda tx, t: tx.ledger.record_calls([(engine_call(), ())], t.conversation.id),
     "values.put": lambda tx, t: tx.values.put([t.value.model_copy(update={"id": new_id(), "value": 1})]),
     "values.current": lambda tx, t: tx.values.current(t.conversation.id),
     "values.effective": lambda tx, t: tx.values.effective([t.conversation.id]),
@@ -306,7 +306,7 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         planned = task_run(run, task_id=named.id)
         await tx.ledger.plan([planned])
         await tx.ledger.record_answers([AnswerRecord(task_run=planned, values=(known,))])
-        await tx.ledger.record_call(engine_call(), conversation.id, None)
+        await tx.ledger.record_call(engine_call(), conversation.id)
         await tx.renditions.put(rendition(conversation))
         facts = AudioFacts(
             container="wav", codec="x", sample_rate=8000, channels=1, duration_ms=1, speech_ms=1, talk=None

@@ -96,7 +96,7 @@ class Seeder:
                 latency_ms=12,
                 answer='{"csat": {}}',
             )
-            await tx.ledger.record_call(call, run.conversation_id, None)
+            await tx.ledger.record_call(call, run.conversation_id)
             await tx.values.put(values)
             gaps = any(state in (RunState.FAILED, RunState.PARKED) for state, _ in states.values())
             for stage in (Stage.PLAN, Stage.ANALYZE, Stage.PERSIST):

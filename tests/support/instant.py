@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 
+from domain.conversation import Role
 from domain.engine import EngineConfig, Usage
 from domain.errors import EngineError
 from domain.fields import CustomField
@@ -50,15 +51,23 @@ def known(value_of: Callable[[CustomField], object]) -> Callable[[AnswerRequest]
     """The same value for every conversation, with the longest turn of the required role as its quote."""
 
     def answer(request: AnswerRequest) -> str:
-        said = [t for t in request.turns if t.role.may_be(request.evidence_role)] or request.turns
-        longest = max(said, key=lambda t: len(t.text))
-        evidence = [{"turn": longest.number, "quote": longest.text[:200].rsplit(" ", 1)[0]}]
         return json.dumps(
             {
-                f.key: {"kind": "inferred", "value": value_of(f), "explanation": "", "evidence": evidence}
-                for f in request.fields
+                f.key: {
+                    "kind": "inferred",
+                    "value": value_of(f),
+                    "explanation": "",
+                    "evidence": evidence(request, task.evidence_role),
+                }
+                for task in request.tasks
+                for f in task.fields
             }
         )
+
+    def evidence(request: AnswerRequest, role: Role | None) -> list[dict[str, object]]:
+        said = [t for t in request.turns if t.role.may_be(role)] or request.turns
+        longest = max(said, key=lambda t: len(t.text))
+        return [{"turn": longest.number, "quote": longest.text[:200].rsplit(" ", 1)[0]}]
 
     return answer
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from domain.conversation import Role
 from domain.fields import CustomField, answer_schema
 from domain.turns import Turn
-from engines.protocols import AnswerRequest, LanguageModelEngine, ModelAnswer
+from engines.protocols import AnswerRequest, AskedTask, LanguageModelEngine, ModelAnswer
 
 
 def turns_of(*said: tuple[str, str]) -> tuple[Turn, ...]:
@@ -28,14 +28,13 @@ def request_for(
     language: str | None = "en",
     timeout: float = 10.0,
 ) -> AnswerRequest:
+    """One task asked alone."""
     return AnswerRequest(
         system="Answer with JSON.",
-        prompt=prompt,
-        turns=tuple(turns) if turns is not None else turns_of(*(("customer", text) for text in texts)),
-        fields=tuple(fields),
         schema=answer_schema(tuple(fields)),
+        turns=tuple(turns) if turns is not None else turns_of(*(("customer", text) for text in texts)),
+        tasks=(AskedTask(name="task", prompt=prompt, fields=tuple(fields), evidence_role=evidence_role),),
         language=language,
-        evidence_role=evidence_role,
         timeout_seconds=timeout,
     )
 

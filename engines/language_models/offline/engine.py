@@ -26,7 +26,7 @@ from engines.language_models.offline.solvers import (
     sentiment,
     summary,
 )
-from engines.protocols import AnswerRequest, ModelAnswer, Progress
+from engines.protocols import AnswerRequest, AskedTask, ModelAnswer, Progress
 
 MODEL = "offline-1"
 """Changes whenever the same conversation may be answered differently: it is part of every value's provenance."""
@@ -68,7 +68,8 @@ class OfflineEngine:
     async def answer(self, request: AnswerRequest, progress: Progress) -> ModelAnswer:
         """Raises EngineRejected when the embedding model's files are not the expected ones."""
         text = await asyncio.to_thread(self._answer, request, progress)
-        read = len(request.system) + len(request.prompt) + sum(len(t.text) for t in request.turns)
+        asked = sum(len(task.prompt) for task in request.tasks)
+        read = len(request.system) + asked + sum(len(t.text) for t in request.turns)
         usage = Usage(input_tokens=_tokens(read), output_tokens=_tokens(len(text)))
         return ModelAnswer(text=text, model=MODEL, usage=usage)
 
@@ -78,17 +79,20 @@ class OfflineEngine:
         turn = Turn(
             number=1, role=Role.CUSTOMER, participant_id="c", text="I was charged twice for my order last week."
         )
-        request = AnswerRequest(system="", prompt="", turns=(turn,), fields=(CONTACT_REASON,), schema={}, language="en")
+        task = AskedTask(name="test", prompt="", fields=(CONTACT_REASON,))
+        request = AnswerRequest(system="", schema={}, turns=(turn,), tasks=(task,), language="en")
         answer = json.loads((await self.answer(request, lambda _: None)).text)
         return f"{MODEL} answered {answer['contact_reason'].get('value', 'unknown')} for a test sentence"
 
     def _answer(self, request: AnswerRequest, progress: Progress) -> str:
+        """Field by field: what is asked besides changes nothing, so tasks asked together are answered as alone."""
         analysis = self._analyses.get(request.turns, request.language)
-        question = Question(evidence_role=request.evidence_role)
         answers: dict[str, Any] = {}
-        for done, field in enumerate(request.fields, start=1):
-            answers[field.key] = _as_json(solver_of(field)(analysis, field, question))
-            progress(done / len(request.fields))
+        for task in request.tasks:
+            question = Question(evidence_role=task.evidence_role)
+            for field in task.fields:
+                answers[field.key] = _as_json(solver_of(field)(analysis, field, question))
+                progress(len(answers) / len(request.fields))
         return json.dumps(answers, ensure_ascii=False)
 
 

@@ -4,7 +4,7 @@ writes in usage."""
 from storage.migrations.steps import refuse_downgrade, run_sql_folder
 
 revision = "0009"
-down_revision = "0007"
+down_revision = "0008"
 branch_labels = None
 depends_on = None
 
