@@ -96,7 +96,7 @@ class TranscribeActivity:
         async def commit() -> None:
             await self._content.put(run.tenant_id, key, body)
             async with finish(self._database, run, Stage.TRANSCRIBE) as tx:
-                await tx.ledger.record_call(call, run.conversation_id, engine_calls.usage_events(call, config, [None]))
+                await tx.ledger.record_call(call, run.conversation_id, engine_calls.usage_events(call, [None]))
                 await tx.renditions.put_transcript(transcript_record(run, transcript_id, transcript, key, body))
 
         async with waiting_for_provider():

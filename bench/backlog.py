@@ -16,7 +16,7 @@ from domain.errors import EngineError
 from domain.fields import answer_schema
 from domain.starter import CSAT
 from domain.turns import Turn
-from engines.protocols import AnswerRequest
+from engines.protocols import AnswerRequest, AskedTask
 from infra.settings import load_settings
 from infra.wiring import build_engines, open_storage
 from storage.postgres.provisioning import OPERATOR
@@ -58,10 +58,9 @@ def question(chance: random.Random) -> AnswerRequest:
     )
     return AnswerRequest(
         system=SYSTEM,
-        prompt="How satisfied?",
-        turns=turns,
-        fields=(CSAT,),
         schema=answer_schema((CSAT,)),
+        turns=turns,
+        tasks=(AskedTask(name="csat", prompt="How satisfied?", fields=(CSAT,)),),
         max_output_tokens=200,
     )
 

@@ -28,6 +28,7 @@ async def merge(tx: TenantTx, gone: Sequence[Conversation], into: Conversation) 
         notes += await _take_human_values(tx, conversation, into)
         await tx.outbox.search_dirty(conversation.id)
         await tx.outbox.event(MERGED_EVENT, conversation.id)
+    await tx.rollups.count_values(into.id)
     return tuple(notes)
 
 

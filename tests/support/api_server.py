@@ -22,7 +22,6 @@ from services import starter_library
 from services.backlog import BacklogLimit
 from services.readers import Readers
 from storage.postgres.provisioning import Provisioning
-from tests.support.readers import TestReaders
 from tests.support.stack import DatabaseUrls
 
 SCOPES = ("ingest", "read", "configure", "operate")
@@ -131,13 +130,13 @@ def api_server(
     readers: Readers | None = None,
 ) -> Iterator[ApiServer]:
     """Serves until the block ends. `backlog` puts another limit in the place of the usual one, `readers` others in the
-    place of those tests have."""
+    place of those of `engines.formats`."""
     platform_key = asyncio.run(_provision(database))
     ready, server_errors = threading.Event(), list[BaseException]()
     servers: list[uvicorn.Server] = []
 
     async def serve() -> None:
-        async with open_api_services(for_serving(settings), readers or TestReaders()) as services:
+        async with open_api_services(for_serving(settings), readers=readers) as services:
             if backlog is not None:
                 object.__setattr__(services, "backlog", backlog)
             server = uvicorn.Server(server_config(settings, create_app(services)))

@@ -26,14 +26,14 @@ PRICED = engine(price=Price(input_per_million=0.1, output_per_million=0.4, cache
 )
 def test_shares_add_up(usage: Usage, tasks: int) -> None:
     call = engine_calls.answered(PRICED, "h", model="m", usage=usage, latency_ms=1, answer="{}")
-    events = engine_calls.usage_events(call, PRICED, [f"task-{n}" for n in range(tasks)])
+    events = engine_calls.usage_events(call, [f"task-{n}" for n in range(tasks)])
     for name in Usage.model_fields:
         assert sum(getattr(event, name) for event in events) == getattr(usage, name)
         shares = [getattr(event, name) for event in events]
         assert name == "requests" or max(shares) - min(shares) <= 1
     assert abs(sum(event.cost_usd for event in events) - call.cost_usd) <= 1e-9 * max(1.0, call.cost_usd)
     assert len({event.id for event in events}) == tasks
-    again = engine_calls.usage_events(call, PRICED, [f"task-{n}" for n in range(tasks)])
+    again = engine_calls.usage_events(call, [f"task-{n}" for n in range(tasks)])
     assert [event.id for event in again] == [event.id for event in events]
 
 

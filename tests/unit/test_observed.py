@@ -17,7 +17,7 @@ from domain.errors import EngineTimeout, Unavailable
 from domain.ids import new_id, new_tenant_id
 from domain.ledger import Reason, RunState
 from domain.traces import trace_id
-from engines.protocols import AnswerRequest, ModelAnswer, Progress
+from engines.protocols import AnswerRequest, AskedTask, ModelAnswer, Progress
 from infra.engine_pool import EnginePool
 from infra.secrets import EngineCredentials
 from infra.telemetry.observer import ProcessObserver
@@ -119,7 +119,7 @@ def test_the_time_in_the_queue_is_on_the_span() -> None:
 # -- engines
 
 CONFIG = EngineConfig(
-    id=new_id(), name="probe-engine", family=EngineFamily.LANGUAGE_MODEL, kind="probe", model="m-1",
+    id=new_id(), name="probe-engine", family=EngineFamily.LANGUAGE_MODEL, kind="offline", model="m-1",
     price=Price(input_per_million=2.0, output_per_million=4.0),
 )  # fmt: skip
 
@@ -143,10 +143,12 @@ def pool(model: Model, exporter: InMemorySpanExporter) -> EnginePool:
     def build(_: EngineConfig, __: SecretStr | None) -> Model:
         return model
 
-    return EnginePool(EngineCredentials(frozenset(), None), build, build, tracing_into(exporter))  # type: ignore[arg-type]
+    return EnginePool(EngineCredentials(frozenset(), None), None, None, build, build, tracing_into(exporter))  # type: ignore[arg-type]
 
 
-REQUEST = AnswerRequest(system="planted", prompt="planted", turns=(), fields=(), schema={})
+REQUEST = AnswerRequest(
+    system="planted", schema={}, turns=(), tasks=(AskedTask(name="planted", prompt="planted", fields=()),)
+)
 
 
 async def test_what_an_engine_used_is_counted() -> None:
