@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 
-from domain.conversation import Participant, Role
+from domain.conversation import Direction, Participant, Role
 from domain.intake import MAX_PARTICIPANTS, ConversationIn, MessageIn
 from domain.text import clean_text
 from domain.times import StampContext, canonical_stamp, read_stamp
@@ -24,7 +24,7 @@ _Key = tuple[str | None, ...]
 _NEVER_IN_FUTURE = datetime(9000, 1, 1, tzinfo=UTC)
 _DIGITS = re.compile(r"(\d{1,18})")
 _ROLES = {role: rank for rank, role in enumerate((Role.UNKNOWN, Role.CUSTOMER, Role.AGENT, Role.BOT, Role.SYSTEM))}
-_SCALARS = ("interaction_id", "direction", "queue", "team", "campaign", "language")
+_SCALARS = ("interaction_id", "queue", "team", "campaign", "language")
 _LISTS = ("tags", "dispositions")
 
 
@@ -65,7 +65,8 @@ def with_times(part: ConversationIn, received_at: datetime) -> ConversationIn:
 def joined(whole: ConversationIn, part: ConversationIn, moment: Moment) -> ConversationIn:
     """The thread with a part joined to it; identity and channel are the thread's.
 
-    What a later part says of the conversation goes before what an earlier one says. Raises ValidationError when the
+    What a later part says of the conversation goes before what an earlier one says; but its direction is that of its
+    first message. Raises ValidationError when the
     whole does not fit (too many messages or participants).
     """
     messages = join_messages(whole.messages or (), part.messages or (), moment)
@@ -77,6 +78,7 @@ def joined(whole: ConversationIn, part: ConversationIn, moment: Moment) -> Conve
     newer, older = (whole, part) if is_older(part, whole, moment) else (part, whole)
     for name in _SCALARS:
         body[name] = _first(getattr(newer, name), getattr(older, name))
+    body["direction"] = _direction(whole, part, moment)
     for name in _LISTS:
         body[name] = getattr(newer, name) or getattr(older, name)
     body["metadata"] = {**older.metadata, **newer.metadata}
@@ -107,7 +109,7 @@ def join_messages(known: Sequence[MessageIn], more: Sequence[MessageIn], moment:
     times = [moment(message.at) for message in distinct]
     if any(at is None for at in times):
         return tuple(distinct)
-    ordered = sorted(zip(times, distinct, strict=True), key=lambda pair: (pair[0], _natural(pair[1].id or "")))
+    ordered = sorted(zip(times, distinct, strict=True), key=lambda pair: (pair[0], *_tie(pair[1])))
     return tuple(message for _, message in ordered)
 
 
@@ -149,6 +151,12 @@ def as_of(conversation: ConversationIn, moment: Moment) -> datetime | None:
     return max((at for at in times if at is not None), default=None)
 
 
+def _direction(whole: ConversationIn, part: ConversationIn, moment: Moment) -> Direction | None:
+    told = [c for c in (whole, part) if c.direction is not None]
+    first = {id(c): min((at for m in c.messages or () if (at := moment(m.at))), default=_NEVER_IN_FUTURE) for c in told}
+    return min(told, key=lambda c: (first[id(c)], str(c.direction))).direction if told else None
+
+
 def _closed(whole: ConversationIn, part: ConversationIn, moment: Moment, *, grown: bool) -> bool | None:
     """A later message opens a closed thread again unless it says otherwise; None leaves it to the source."""
     if is_older(part, whole, moment):
@@ -169,6 +177,11 @@ def _identity(message: MessageIn, position: int) -> _Key:
 
 def _preference(message: MessageIn) -> tuple[bool, str]:
     return message.at is None, message.model_dump_json()
+
+
+def _tie(message: MessageIn) -> tuple[tuple[tuple[int, int | str], ...], str]:
+    """Of messages of one moment: by id; those without one stay as they came."""
+    return ((), "") if message.id is None else (_natural(message.id), message.model_dump_json())
 
 
 def _natural(text: str) -> tuple[tuple[int, int | str], ...]:

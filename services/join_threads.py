@@ -14,7 +14,7 @@ from datetime import datetime
 from pydantic import ValidationError
 
 from domain.clock import Clock
-from domain.conversation import Channel, Conversation, Lane, Note
+from domain.conversation import Channel, Conversation, Direction, Lane, Note
 from domain.errors import ChangedMeanwhile, Conflict, FieldProblem, InvalidInput
 from domain.ids import new_id
 from domain.intake import ConversationIn
@@ -37,6 +37,8 @@ from storage.protocols import (
 
 ATTEMPTS = 40
 LONGEST_PAUSE = 0.5
+LARGE = 300
+"""Messages from which on joining would hold up the event loop."""
 
 TIME_OF_RECEIPT = Note(code=TimeNote.MISSING, detail="A message without a time has that of its receipt.")
 
@@ -106,10 +108,13 @@ class JoinThreads:
         require_channel(source, part.intake)
         bodies = [await self._body(conversation) for conversation in meant.conversations]
         part = self._timed(part, bodies)
-        whole = _whole(bodies, part, meant.moment)
+        large = sum(len(body.messages or ()) for body in bodies) > LARGE
+        work = (bodies, part, meant.moment)
+        whole = await asyncio.to_thread(_whole, *work) if large else _whole(*work)
         into = meant.conversations[0] if meant.conversations else None
         key = content_keys.accepted(tenant_id, into.id if into else conversation_id(tenant_id, whole), new_id())
-        new = self._new(tenant_id, meant, part, whole, key)
+        turned = whole.direction if not bodies or whole.direction is not bodies[0].direction else None
+        new = self._new(tenant_id, meant, part, whole, key, turned)
         if into is not None and len(meant.conversations) == 1 and new.content_hash == into.content_hash:
             return await self._write(tenant_id, part, links, meant, new, lane)  # nothing new: no body to keep
         await self._content.put(tenant_id, key, whole.model_dump_json(exclude_none=True).encode())
@@ -146,15 +151,23 @@ class JoinThreads:
         return body.model_copy(update={"closed": conversation.closed, "participants": people})
 
     def _new(
-        self, tenant_id: str, meant: _Meant, part: Part, whole: ConversationIn, content_key: str
+        self,
+        tenant_id: str,
+        meant: _Meant,
+        part: Part,
+        whole: ConversationIn,
+        content_key: str,
+        turned: Direction | None,
     ) -> NewConversation:
+        """turned: the direction of the thread when the part has changed it."""
         context = StampContext(self._clock(), meant.source.time_zone, meant.tenant_zone)
         at_once = meant.source.settle_minutes == 0
         new = new_conversation(tenant_id, whole, content_key, context, {}, closes_at_once=at_once)
         if not meant.conversations:
             return new.model_copy(update={"kept_notes": part.notes, "based_on": 0})
         into = meant.conversations[0]
-        says = part.intake.model_copy(update={"messages": None, "source": into.source, "external_id": into.external_id})
+        own = {"messages": None, "source": into.source, "external_id": into.external_id, "direction": turned}
+        says = part.intake.model_copy(update=own)
         return new.model_copy(
             update={
                 "id": into.id,

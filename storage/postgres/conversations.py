@@ -438,8 +438,8 @@ def _all(participants: dict[str, Participant]) -> tuple[Participant, ...]:
 
 
 def _filling(says: ConversationIn, known: Conversation) -> ConversationIn:
-    """What is said where nothing is known."""
-    facts = ("interaction_id", "direction", "queue", "team", "campaign", "language")
+    """What is said where nothing is known. Of the direction an older piece knows more: it is the first message's."""
+    facts = ("interaction_id", "queue", "team", "campaign", "language")
     update = {name: value for name in facts if (value := getattr(known, name)) is not None}
     update |= {name: value for name in ("tags", "dispositions") if (value := getattr(known, name))}
     return says.model_copy(update={**update, "metadata": {**says.metadata, **known.metadata}})
