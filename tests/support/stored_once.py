@@ -61,7 +61,8 @@ class Stored:
         return {number_of(answer) for (answer,) in rows}
 
     def check(self, external_ids: Collection[str], fields: Collection[str], tasks: int) -> None:
-        """Every conversation completed and is found; one row of each, one value of each field, one effect of each."""
+        """Every conversation completed and is found; one row of each, one value of each field, one effect of each. The
+        tasks of a conversation are asked in one call, whose bill they share."""
         rows = self._all("external_id, status, revision, searchable", "conversation")
         assert Counter(rows) == Counter((external_id, "completed", 1, True) for external_id in external_ids)
         count = len(rows)
@@ -85,8 +86,8 @@ class Stored:
             self.tenant_id,
         )
         assert {key: int(total) for key, total in rollups} == dict.fromkeys(fields, count)
-        assert self._counts("outcome", "engine_call") == {("answered",): count * tasks}
-        assert self._counts("requests", "usage_event") == {(1,): count * tasks}
+        assert self._counts("outcome, cardinality(parts)", "engine_call") == {("answered", tasks): count}
+        assert self._counts("requests", "usage_event") == {(1,): count, (0,): count * (tasks - 1)}
         assert self._counts("kind", "event_outbox") == {("conversation.completed",): count}
         assert self._counts("stage", "dead_letter") == {}
 
