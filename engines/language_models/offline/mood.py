@@ -23,6 +23,7 @@ CLASSIFIED_AT_START, CLASSIFIED_AT_END = 5, 7
 """So many sentences of the customer's beginning and end are read by the classifier; each costs about 5 ms."""
 MIN_SHOUTED_WORDS = 3
 LIKELY, SURE, VERY_SURE = 0.55, 0.72, 0.88
+LIKELY_PRAISE = 0.65
 """From this strength on a feeling is more than a colouring of words."""
 
 _ACKNOWLEDGING = frozenset(
@@ -130,7 +131,7 @@ def _with_the_classifier(analysis: Analysis, found: list[Feeling]) -> list[Feeli
             continue
         for sign, column in ((-1.0, bad), (1.0, good)):
             share = float(told[sentence.index][column])
-            if share > LIKELY and not (sign > 0 and sentence.question):
+            if share > (LIKELY if sign < 0 else LIKELY_PRAISE) and not (sign > 0 and sentence.question):
                 strength = sign * (2.0 if share > VERY_SURE else 1.5 if share > SURE else 1.0)
                 kept.append(Feeling(sentence, sentence.start, sentence.end, strength))
     return sorted(kept, key=lambda f: (f.sentence.index, f.start))
@@ -190,9 +191,11 @@ def _last(analysis: Analysis, cue: CueSet) -> Event | None:
 
 def _softened(feeling: Feeling) -> Feeling:
     """A bare "Perfect, thanks" acknowledges; it is no praise."""
+    said = words(re.sub(r"\[[a-z_]+\]", " ", feeling.sentence.folded))
+    if feeling.strength >= 3 and len(said) == 1 and said[0].isalpha() and "!" not in feeling.sentence.text:
+        return replace(feeling, strength=2.0)
     if feeling.strength < CLEAR or feeling.strength >= 3:
         return feeling
-    said = words(re.sub(r"\[[a-z_]+\]", " ", feeling.sentence.folded))
     if len(said) <= 6 and all(word in _ACKNOWLEDGING for word in said):
         return Feeling(feeling.sentence, feeling.start, feeling.end, 1.0, feeling.sarcastic)
     return feeling

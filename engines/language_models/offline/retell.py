@@ -36,7 +36,7 @@ _NO_SUBJECT = re.compile(
     r"restarted|checked|spoke|"
     r"asked|changed|need|needs|want|would like|can't|cannot|couldn't|haven't|didn't|don't|won't|was|"
     r"were|hoping|looking|trying|"
-    r"calling|writing|waiting)\b",
+    r"calling|writing|waiting|locked|stuck|charged|told|promised|scanned|confirmed|cancelled|signed)\b",
     re.IGNORECASE,
 )
 _ASKS_IF = re.compile(r"^(?:can|could|may|should|do|would) (?=i\b|we\b)", re.IGNORECASE)

@@ -47,7 +47,8 @@ _JOINT = (
     r"they|he|she|you|that|there|this|my|our|your|the|now|if|when|nobody|someone|can|could|would|what|"
     r"where|how|i'm|"
     r"i've|i'll|i'd|it's|that's|there's|we've|we're|they're|you're|don't|please|again)\b)"
-    r"|and (?=(?:\w+ ){1,3}?(?:is|are|was|were|has|will|would|said|says|didn't|doesn't|won't|can|could)\b)"
+    r"|and (?!(?:a|one|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|\w+ty|half|\d+)\b)"
+    r"(?=(?:\w+ ){1,3}?(?:is|are|was|were|has|will|would|said|says|didn't|doesn't|won't|can|could)\b)"
     r"|meanwhile|in the meantime"
 )
 _OTHER_LANGUAGES = (
@@ -84,7 +85,8 @@ _GOES_ON = re.compile(
     r"she|you|it|let|make|made|says|just|only|also|even|still|actually|wie|dass|wenn|ob|die|der|das|den|und|"
     r"aber|weil|"
     r"que|cuando|si|como|y|pero|porque|no|se|lo|la|el|los|las|un|una|de|a|en|con|por|para|ya|nicht|ein|eine|auch|ist|"
-    r"me|nos|le|mi|su|pues|also|ja|sie|ich|wir|es|haben|habe|da|dann|der|im|in|am|auf|zu|deshalb)$"
+    r"(?:what|which|how) \w+|me|nos|le|mi|su|pues|also|ja|sie|ich|wir|es|haben|habe|da|dann|der|im|in|am|auf|zu|"
+    r"deshalb)$"
 )
 _OPENER_GOES_ON = re.compile(
     r"(?:^|\s)(?:is|it's|that's|be|was|a|an|the|so|very|really|all|not|as|am|feel|more|say|said|just|to|no|oh|sounds|"

@@ -24,6 +24,7 @@ CAUSE_NAMES = {
 CAUSE_REACH = 6
 """How many of the customer's sentences around a threat may hold its cause."""
 MAX_REASON_WORDS = 24
+MIN_REASON_WORDS = 3
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,7 @@ def solve_reason(analysis: Analysis, field: CustomField, question: Question) -> 
     risk = risk_of(analysis)
     if risk.level not in ("medium", "high") or not risk.places:
         return unknown("There is no sign that the customer may leave.")
-    cause = _cause(analysis, risk.places)
-    if cause is None:
-        cause = _grievance(analysis, risk.places)
+    cause = _reason_of(analysis, risk)
     if cause is None:
         return unknown("The customer gives no reason.")
     name, place = cause
@@ -67,6 +66,14 @@ def solve_reason(analysis: Analysis, field: CustomField, question: Question) -> 
         "What the customer gives as the cause, or is unhappy about when leaving comes up.",
         quotes(analysis, [ground], question.evidence_role, limit=1),
     )
+
+
+def _reason_of(analysis: Analysis, risk: Risk) -> tuple[str, Event | Feeling] | None:
+    """(kind of cause in words or "", where it is said)."""
+    unhappy = [p for p in risk.places if isinstance(p, Feeling)]
+    if unhappy:  # nothing is said about leaving: the risk is that they are unhappy
+        return ("", unhappy[0]) if unhappy[0].sentence.word_count >= MIN_REASON_WORDS else _grievance(analysis, ())
+    return _cause(analysis, risk.places) or _grievance(analysis, risk.places) or _said_before(analysis, risk.places)
 
 
 def risk_of(analysis: Analysis) -> Risk:
@@ -154,15 +161,36 @@ def _cause(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str
             score -= 1.5 if event.sentence.index in unhappy else 0
             if best is None or score < best[0]:
                 best = (score, name, event)
-    return (CAUSE_NAMES[best[1]], best[2]) if best else None
+    if best is None:
+        return None
+    near = abs(positions[best[2].sentence.index] - anchor) <= 1 or _gives_reason(best[2].sentence)
+    return (CAUSE_NAMES[best[1]] if near else "", best[2])
 
 
 def _grievance(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str, Event | Feeling] | None:
     """Without a cause that has a name: what the customer is most unhappy about."""
     threats = {p.sentence.index for p in places if isinstance(p, Event)}
-    unhappy = [f for f in mood_of(analysis).feelings if f.strength <= -CLEAR and f.sentence.index not in threats]
+    unhappy = [
+        f
+        for f in mood_of(analysis).feelings
+        if f.strength <= -1 and f.sentence.index not in threats and f.sentence.word_count >= MIN_REASON_WORDS
+    ]
     worst = max(unhappy, key=lambda f: (-f.strength, f.sentence.word_count), default=None)
     return ("", worst) if worst else None
+
+
+def _said_before(analysis: Analysis, places: tuple[Event | Feeling, ...]) -> tuple[str, Event | Feeling] | None:
+    """What an unhappy customer says right before they speak of leaving."""
+    if not any(f.strength < 0 for f in mood_of(analysis).feelings):
+        return None
+    threats = {p.sentence.index for p in places}
+    earlier = [
+        s
+        for s in analysis.customer
+        if s.index < min(threats) and s.word_count >= MIN_REASON_WORDS + 1 and not s.question
+        and not analysis.is_small_talk(s)
+    ]  # fmt: skip
+    return ("", Feeling(earlier[-1], earlier[-1].start, earlier[-1].end, -1.0)) if earlier else None
 
 
 def _gives_reason(sentence: Sentence) -> bool:

@@ -3,6 +3,7 @@
 A tenant's own options, which have no cues, are judged by likeness to their meaning (`solvers.choice`).
 """
 
+import re
 from collections import defaultdict
 from dataclasses import dataclass
 from dataclasses import field as data_field
@@ -31,6 +32,11 @@ DENIABLE = frozenset({"complaint", "refund_return", "cancellation"})
 """Reasons that customers also name to say that it is not theirs: "I don't want to send it back"."""
 PRAISE = 3.0
 """Strength of feeling in the first turn from which on the contact is praise; and what each place of it weighs."""
+_WANTS = re.compile(
+    r"\b(?:i|we)(?:'d| would) like to (?!thank|say|tell|praise|let)|\b(?:i|we) (?:want|need|wish) to (?!thank|"
+    r"say|tell|praise)|"
+    r"\b(?:can|could|would) you|\bplease (?!pass|thank|tell|give|say)"
+)
 READ_SENTENCES = 14
 CLASSIFIED_SENTENCES = 5
 
@@ -126,6 +132,8 @@ def _add_praise(analysis: Analysis, tallies: dict[str, _Tally]) -> None:
     """Who opens with praise and with no matter of their own came to say so."""
     opening = analysis.customer_turns[:1]
     feelings = [f for f in mood_of(analysis).feelings if f.sentence.turn in opening]
+    if any(_WANTS.search(s.folded) or s.question for s in analysis.customer if s.turn in opening):
+        return
     good = [f for f in feelings if f.strength >= CLEAR]
     if sum(f.strength for f in good) < PRAISE or any(f.strength <= -3 or f.sarcastic for f in feelings):
         return

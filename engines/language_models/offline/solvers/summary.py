@@ -45,15 +45,21 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
 
 def _first(analysis: Analysis, units: Sequence[Unit]) -> list[Unit]:
     """What no summary may lack: the need, the weightiest word of the agent, a threat to leave."""
-    needs = [s.index for s in needs_of(analysis)[:1]]
     said = [u for u in units if u.sentence.role is Role.CUSTOMER]
-    asked = [u for u in said if u.sentence.index in needs][:2] or said[:1]
+    needs = [s.index for s in needs_of(analysis)]
+    plain = [u for u in said if u.sentence.index in needs and "\n\n" not in _rest(analysis, u)]
+    asked = sorted(plain, key=lambda u: needs.index(u.sentence.index))[:2] or said[:1]
     answers = [u for u in units if u.sentence.role is not Role.CUSTOMER]
     answer = max(answers, key=lambda u: (u.weight, u.sentence.index), default=None)
     threats = {p.sentence.index for p in risk_of(analysis).places[:1]} if risk_of(analysis).level == "high" else set()
     threat = [u for u in said if u.sentence.index in threats][:1]
     opening = [u for u in said if u.sentence.turn == said[0].sentence.turn and u not in asked][:1]
     return [*asked[:1], *([answer] if answer else []), *opening, *threat, *asked[1:]]
+
+
+def _rest(analysis: Analysis, unit: Unit) -> str:
+    """What follows at once: a blank line after the subject of a letter."""
+    return analysis.folded[unit.sentence.turn][unit.sentence.end : unit.sentence.end + 2]
 
 
 def _length(lines: Sequence[_Line]) -> int:
