@@ -30,11 +30,7 @@ def shown_value(value: FieldValue, fields: Mapping[str, CustomField]) -> Shown:
     if field is not None and isinstance(value.value, (int, float)) and not isinstance(value.value, bool):
         number = float(value.value)
         bucket = next(
-            (
-                t
-                for t in field.thresholds
-                if (t.low is None or number >= t.low) and (t.high is None or number < t.high)
-            ),
+            (t for t in field.thresholds if (t.low is None or number >= t.low) and (t.high is None or number < t.high)),
             None,
         )
     return Shown(

@@ -48,7 +48,15 @@ def render(
     headers: Mapping[str, str] | None = None,
 ) -> HTMLResponse:
     """A page. `form`: the token its forms send back."""
-    shown = _environment().get_template(template).render(
-        person=person, form=form, path=request.url.path, zone=person.tenant.time_zone if person else "UTC", **context
+    shown = (
+        _environment()
+        .get_template(template)
+        .render(
+            person=person,
+            form=form,
+            path=request.url.path,
+            zone=person.tenant.time_zone if person else "UTC",
+            **context,
+        )
     )
     return HTMLResponse(shown, status, {**HEADERS, **(headers or {})})

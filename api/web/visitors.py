@@ -95,9 +95,7 @@ def keep_visit(request: Request, response: Response, visit: str) -> None:
 
 
 def _set(request: Request, response: Response, name: str, value: str) -> None:
-    response.set_cookie(
-        _name(request, name), value, path="/", secure=_secure(request), httponly=True, samesite="lax"
-    )
+    response.set_cookie(_name(request, name), value, path="/", secure=_secure(request), httponly=True, samesite="lax")
 
 
 def _forget(request: Request, response: Response, name: str) -> None:
