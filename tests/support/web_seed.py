@@ -78,7 +78,7 @@ SCENES: tuple[Scene, ...] = (
         {
             "csat": (4, "Thanks for looking it up so quickly"), "sentiment": ("positive", "Thanks for looking it up"),
             "contact_reason": ("delivery", "my parcel was due on Monday"), "churn_risk": (None, None),
-            "summary": ("The customer asked about a late parcel. It is at the depot and comes the next day before noon.",
+            "summary": ("The customer asked about a late parcel. It is at the depot and comes the next day.",
                         "my parcel was due on Monday"),
             "next_actions": (None, None),
         },
@@ -86,7 +86,7 @@ SCENES: tuple[Scene, ...] = (
     Scene(
         "email", "Returns", "South",
         (
-            ("customer", "Return of a lamp\n\nThe lamp arrived with a crack in its base. I would like my money back, please."),
+            ("customer", "Return of a lamp\n\nThe lamp arrived with a crack in its base. I would like my money back."),
             ("agent", "We are sorry. Please send it back with the label attached; the refund follows within a week."),
         ),
         {
@@ -177,7 +177,7 @@ class WebSeeder:
             self.client.post(f"/v1/tasks/{task['slug']}/activation", json={}).raise_for_status()
         async with self.storage.database.tenant_tx(self.tenant_id) as tx:
             self.fields = {f.key: f for f in await tx.catalog.fields()}
-        dice = random.Random(7)  # noqa: S311 - the same every time
+        dice = random.Random(7)
         for number in range(count):
             scene = SCENES[dice.choice((0, 1, 1, 2, 2, 3, 4, 4, 5))]
             at = utc_now() - timedelta(minutes=dice.randint(60, 29 * 24 * 60))
@@ -227,7 +227,7 @@ class WebSeeder:
             await self._words(tx, run, turns, scene)
             await tx.values.put([self._value(run, turns, key, *value) for key, value in values.items()])
             await tx.rollups.count_values(run.conversation_id)
-            await self._ledger(tx, run, {slug: (RunState.RAN, None) for slug in _TASKS})
+            await self._ledger(tx, run, dict.fromkeys(_TASKS, (RunState.RAN, None)))
             await tx.conversations.set_status(run.conversation_id, Status.COMPLETED)
             await tx.runs.close(run)
         await self._index(run)
@@ -252,7 +252,7 @@ class WebSeeder:
         run = self._hand_in(scene, external_id, at, None, {})
         async with self.storage.database.tenant_tx(self.tenant_id) as tx:
             await self._words(tx, run, _turns(scene, at), scene)
-            await self._ledger(tx, run, {slug: (RunState.SKIPPED, Reason.TOO_SHORT) for slug in _TASKS})
+            await self._ledger(tx, run, dict.fromkeys(_TASKS, (RunState.SKIPPED, Reason.TOO_SHORT)))
             await tx.conversations.set_status(run.conversation_id, Status.COMPLETED)
             await tx.runs.close(run)
         await self._index(run)

@@ -1,12 +1,14 @@
 """The pages on the real API with some weeks of conversations, looked at in the system's Chromium."""
 
 import asyncio
+import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, sync_playwright
 
@@ -64,6 +66,34 @@ def site(api: ApiServer) -> Site:
                 return await WebSeeder(storage, tenant.id, client).fill()
 
     return Site(api, tenant, asyncio.run(fill()))
+
+
+@pytest.fixture(scope="module")
+def call_id(site: Site) -> str:
+    return site.seeded["call"]
+
+
+def form_of(page: str) -> str:
+    """The token of a page's form."""
+    found = re.search(r'name="form" value="([^"]+)"', page)
+    assert found, page[:500]
+    return found[1]
+
+
+def signed_in(site: Site, role: str = "operator") -> httpx.Client:
+    """A client with the cookies of somebody who signed in, without a browser."""
+    client = httpx.Client(base_url=site.url, timeout=30)
+    form = {"form": form_of(client.get("/sign-in").text), "tenant": "harbour", "email": site.email(role)}
+    answer = client.post("/sign-in", data={**form, "password": PASSWORD})
+    assert answer.status_code == 303, answer.text[:2000]
+    return client
+
+
+@pytest.fixture
+def site_client(site: Site) -> Iterator[httpx.Client]:
+    client = signed_in(site)
+    yield client
+    client.close()
 
 
 @pytest.fixture(scope="module")
