@@ -21,6 +21,10 @@ from api.routes import (
     uploads,
     users,
 )
+from api.web import assets, doors
+from api.web import conversation as conversation_page
+from api.web import conversations as conversations_page
+from api.web import dashboard as dashboard_page
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -37,6 +41,15 @@ ROUTERS: tuple[APIRouter, ...] = (
     health.router,
     docs.router,
 )
+
+PAGES: tuple[APIRouter, ...] = (
+    doors.router,
+    dashboard_page.router,
+    conversations_page.router,
+    conversation_page.router,
+    assets.router,
+)
+"""For people. They have sessions instead of keys, and stand in no document."""
 
 DESCRIPTION = """\
 Hand in customer conversations, and read typed, evidenced insight values back.
@@ -65,7 +78,7 @@ def bare_app(*, hsts: bool = False) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     problems.install(app)
-    for router in ROUTERS:
+    for router in (*ROUTERS, *PAGES):
         app.include_router(router)
     app.add_middleware(Around, hsts=hsts)
     return app

@@ -1,5 +1,6 @@
 """The list of conversations: all of them, newest first, or what a search finds."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated
@@ -135,8 +136,7 @@ async def conversations(request: Request, visitor: Reader, services: Services) -
         "MAX_QUERY": MAX_QUERY_CHARACTERS,
         "MAX_WHERE": MAX_LENGTH,
     }
-    status = 422 if problem else 200
-    return render(request, "conversations.html", context, person=visitor.person, form=visitor.form, status=status)
+    return render(request, "conversations.html", context, person=visitor.person, form=visitor.form)
 
 
 def _asked(request: Request) -> Asked:
@@ -246,6 +246,7 @@ def _literal(value: str | float | bool) -> str:
     return f"'{escaped}'"
 
 
+_WORD = re.compile(r"[\w.]+")
 _WORDS = frozenset({"and", "or", "not", "now", "today", "true", "false"})
 
 
@@ -265,12 +266,14 @@ def _problem(error: InvalidInput, asked: Asked) -> Problem:
     reason = first.reason if first else error.message
     if isinstance(error, InvalidFilter) and error.column is not None:
         at = min(error.column - 1, len(asked.where))
+        word = _WORD.match(asked.where, at)
+        end = word.end() if word else at + 1
         reason = reason.removeprefix(f"column {error.column}: ")
         return Problem(
             reason=f"Column {error.column}: {reason}",
             before=asked.where[max(0, at - 60) : at],
-            at=asked.where[at : at + 1] or " ",
-            after=asked.where[at + 1 : at + 60],
+            at=asked.where[at:end] or " ",
+            after=asked.where[end : end + 60],
             place=True,
         )
     field = {"query": "q", "sort": "sort"}.get(first.field if first else "", "where")

@@ -26,7 +26,10 @@ router = APIRouter(include_in_schema=False)
 
 Reader = Annotated[Visitor, Depends(Needs(Permission.EVERY_CONVERSATION))]
 
-_RANGES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "12 months"))
+_SHORT = 5
+"""Up to so many options stand in their own order, each with its count; longer lists begin with the most frequent."""
+
+_RANGES = ((7, "7 days"), (30, "30 days"), (90, "90 days"), (365, "1 year"))
 
 
 @dataclass(frozen=True)
@@ -40,13 +43,25 @@ class Choice:
 
 @dataclass(frozen=True)
 class Drawn:
-    """A field with its pictures. colours: of the parts, as colours or classes. scale: "of 5" where there is a top."""
+    """A field with its pictures. listed: numbers of its parts in the order they are told, those without any value
+    left out; left_out names them. widest: the largest count."""
 
     panel: FieldPanel
     bar: tuple[charts.Mark, ...]
     line: charts.Line | None
     columns: charts.Columns | None
+    listed: tuple[int, ...]
+    left_out: tuple[str, ...]
     widest: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Fields that belong together: with pictures, and those that are only counted."""
+
+    name: str
+    drawn: tuple[Drawn, ...]
+    counted: tuple[FieldPanel, ...]
 
 
 @router.get("/dashboard")
@@ -66,7 +81,7 @@ async def dashboard(request: Request, visitor: Reader, services: Services) -> Re
         "ranges": _ranges(found, today),
         "choices": _choices(found),
         "narrowed": _narrowed(found),
-        "groups": _groups([_drawn(panel) for panel in counted]),
+        "groups": _groups(counted),
         "without": [panel for panel in found.fields if not panel.known and not panel.unknown],
         "arrivals": charts.columns([[point.count] for point in found.conversations.trend]),
         "statuses": charts.shares([s.count for s in found.conversations.statuses]),
@@ -153,17 +168,29 @@ def _narrowed(found: Dashboard) -> list[tuple[Dimension, str, str]]:
     return rows
 
 
-def _groups(drawn: Sequence[Drawn]) -> dict[str, list[Drawn]]:
-    """By display group, what has pictures before what is only counted."""
-    groups: dict[str, list[Drawn]] = {}
-    for one in sorted(drawn, key=lambda d: d.panel.shows is Aggregate.COUNT):
-        groups.setdefault(one.panel.group or "Other fields", []).append(one)
+def _groups(panels: Sequence[FieldPanel]) -> list[Group]:
+    """By display group; averages before distributions, short ones before long ones."""
+    names = dict.fromkeys(panel.group or "Other fields" for panel in panels)
+    groups = []
+    for name in names:
+        mine = [panel for panel in panels if (panel.group or "Other fields") == name]
+        pictured = sorted(
+            (panel for panel in mine if panel.shows is not Aggregate.COUNT),
+            key=lambda panel: (panel.shows is not Aggregate.AVERAGE, len(panel.parts)),
+        )
+        counted = tuple(panel for panel in mine if panel.shows is Aggregate.COUNT)
+        groups.append(Group(name, tuple(map(_drawn, pictured)), counted))
     return groups
 
 
 def _drawn(panel: FieldPanel) -> Drawn:
     ids = [part.id for part in panel.parts]
     shows = panel.shows
+    order = list(range(len(panel.parts)))
+    left_out: tuple[str, ...] = ()
+    if shows is Aggregate.DISTRIBUTION and len(order) > _SHORT:
+        left_out = tuple(part.label for part in panel.parts if not part.count)
+        order = sorted((n for n in order if panel.parts[n].count), key=lambda n: -panel.parts[n].count)
     return Drawn(
         panel=panel,
         bar=charts.shares([part.count for part in panel.parts]),
@@ -173,5 +200,7 @@ def _drawn(panel: FieldPanel) -> Drawn:
         columns=charts.columns([[point.counts.get(id_, 0) for id_ in ids] for point in panel.trend])
         if shows is Aggregate.DISTRIBUTION
         else None,
+        listed=tuple(order),
+        left_out=left_out,
         widest=max((part.count for part in panel.parts), default=0),
     )

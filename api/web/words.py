@@ -139,7 +139,7 @@ def position(ms: int | None) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"
 
 
-def length(seconds: float | None) -> str:
+def lasting(seconds: float | None) -> str:
     """How long something took: `2 min 5 s`."""
     if seconds is None:
         return ""
@@ -198,7 +198,7 @@ FILTERS: Mapping[str, Callable[..., Any]] = {
     "day": day,
     "short_day": short_day,
     "position": position,
-    "length": length,
+    "lasting": lasting,
     "count_": count,
     "counted": counted,
     "number": number,

@@ -14,3 +14,8 @@ document.addEventListener("keydown", (event) => {
     menu.querySelector("summary").focus();
   }
 });
+
+// On a narrow screen what stands beside or above the results is closed, so that they are seen.
+if (window.matchMedia("(max-width: 60rem)").matches) {
+  for (const box of document.querySelectorAll("details[data-narrow]:not([data-kept])")) box.open = false;
+}
