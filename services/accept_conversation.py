@@ -1,6 +1,7 @@
 """Accepting a conversation: sealed content, a row, a started workflow; never lost, never doubled.
 
-The row is the acceptance. A start that Temporal does not take now is made later by the reconciler.
+The row is the acceptance. A start that Temporal does not take now is made later by the reconciler; what comes in the
+backfill lane is left to the dispatcher, who starts it paced.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -17,6 +18,7 @@ from domain.ids import derived_id, new_id
 from domain.intake import ConversationIn, MessagesIn
 from domain.times import Stamp, StampContext, read_stamp
 from services import content_keys
+from services.legs import legs_of
 from services.ports import Orchestrator
 from services.pull_audio import check_address
 from storage.protocols import (
@@ -62,10 +64,8 @@ class AcceptConversation:
 
     async def accept(self, tenant_id: str, intake: ConversationIn, *, lane: Lane = Lane.LIVE) -> Acceptance:
         """Raises InvalidInput and its kin (nothing is left behind), Unavailable when storage is away."""
-        for item in intake.audio or ():
-            if item.url is not None:
-                check_address(item.url, self._audio_url_hosts)
-        key = content_keys.accepted(tenant_id, _conversation_id(tenant_id, intake), new_id())
+        self.check_addresses(intake)
+        key = content_keys.accepted(tenant_id, conversation_id(tenant_id, intake), new_id())
         await self._content.put(tenant_id, key, intake.model_dump_json(exclude_none=True).encode())
         try:
             acceptance = await self._write(tenant_id, intake, key, lane)
@@ -75,7 +75,15 @@ class AcceptConversation:
         if acceptance.entry is None:
             await self._content.delete(tenant_id, key)
             return acceptance
+        if lane is Lane.BACKFILL:
+            return acceptance
         return await self._start(acceptance, acceptance.entry)
+
+    def check_addresses(self, intake: ConversationIn) -> None:
+        """Raises InvalidInput when audio would be pulled from where it may not be."""
+        for item in intake.audio or ():
+            if item.url is not None:
+                check_address(item.url, self._audio_url_hosts)
 
     async def add_messages(self, tenant_id: str, conversation_id: str, added: MessagesIn) -> Acceptance:
         """The thread with the messages added, accepted as its next revision. Raises NotFound, InvalidInput."""
@@ -97,24 +105,11 @@ class AcceptConversation:
     async def _write(self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane) -> Acceptance:
         async with self._database.tenant_tx(tenant_id) as tx:
             source = await tx.catalog.source(intake.source)
-            if source.channel is not None and source.channel is not intake.channel:
-                raise InvalidInput.of("channel", f"the source {source.slug} is for {source.channel.value}")
-            hashes = await _upload_hashes(tx, intake)
-            new = self._new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
-            accepted = await tx.conversations.accept(new, lane)
-            entry = accepted.entry
-            if accepted.outcome is AcceptOutcome.REVISED:
-                entry = await tx.runs.enter(
-                    accepted.conversation.id,
-                    accepted.conversation.revision,
-                    enter_at=Stage.INGEST,
-                    lane=lane,
-                    channel=intake.channel,
-                    reason=accepted.outcome.value,
-                )
-        return Acceptance(accepted.conversation, accepted.outcome, entry, started=False)
+            hashes = await upload_hashes(tx, intake)
+            new = self.new(tenant_id, intake, key, source, tx.tenant.time_zone, hashes)
+            return await accept_in(tx, new, lane)
 
-    def _new(
+    def new(
         self,
         tenant_id: str,
         intake: ConversationIn,
@@ -123,10 +118,13 @@ class AcceptConversation:
         tenant_zone: str,
         hashes: Mapping[str, str],
     ) -> NewConversation:
+        """What is written of a conversation. hashes: SHA-256 of its uploads, by id. Raises InvalidInput."""
+        if source.channel is not None and source.channel is not intake.channel:
+            raise InvalidInput.of("channel", f"the source {source.slug} is for {source.channel.value}")
         context = StampContext(self._clock(), source.time_zone, tenant_zone)
         start, end, notes = _span(intake, context)
         return NewConversation(
-            id=_conversation_id(tenant_id, intake),
+            id=conversation_id(tenant_id, intake),
             intake=intake.model_copy(update={"messages": None, "audio": None, "transcript": None}),
             content_key=key,
             content_hash=canonical_turns_hash(intake, hashes),
@@ -135,11 +133,30 @@ class AcceptConversation:
             ended_at=end,
             notes=notes,
             closed=intake.closed if intake.closed is not None else source.settle_minutes == 0,
+            legs=legs_of(intake, context),
         )
 
     async def _start(self, acceptance: Acceptance, entry: RunEntry) -> Acceptance:
         started = await start_entry(self._database, self._orchestrator, entry, acceptance.conversation)
         return Acceptance(acceptance.conversation, acceptance.outcome, entry, started)
+
+
+async def accept_in(tx: TenantTx, new: NewConversation, lane: Lane) -> Acceptance:
+    """The rows of one acceptance, with the entry when something was done. Raises Conflict."""
+    accepted = await tx.conversations.accept(new, lane)
+    conversation, entry = accepted.conversation, accepted.entry
+    if accepted.outcome is AcceptOutcome.REVISED:
+        entry = await tx.runs.enter(
+            conversation.id,
+            conversation.revision,
+            enter_at=Stage.INGEST,
+            lane=lane,
+            channel=new.intake.channel,
+            reason=accepted.outcome.value,
+        )
+    if new.legs and accepted.outcome is not AcceptOutcome.UNCHANGED:
+        await tx.legs.put(conversation.id, new.intake.source, new.legs)
+    return Acceptance(conversation, accepted.outcome, entry, started=False)
 
 
 async def start_entry(
@@ -158,12 +175,12 @@ async def start_entry(
     return True
 
 
-def _conversation_id(tenant_id: str, intake: ConversationIn) -> str:
+def conversation_id(tenant_id: str, intake: ConversationIn) -> str:
     """The same natural key always gives the same id, whoever wins a race."""
     return derived_id("conversation", tenant_id, intake.source, intake.external_id)
 
 
-async def _upload_hashes(tx: TenantTx, intake: ConversationIn) -> dict[str, str]:
+async def upload_hashes(tx: TenantTx, intake: ConversationIn) -> dict[str, str]:
     """SHA-256 of every upload named; refuses uploads that are absent, not complete or not audio."""
     hashes = {}
     for position, item in enumerate(intake.audio or ()):

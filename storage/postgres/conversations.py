@@ -41,11 +41,11 @@ with accepted as (
   insert into conversation as c (
     tenant_id, id, source, external_id, interaction_id, channel, started_at, started_offset_minutes, ended_at,
     direction, queue, team, campaign, language, tags, dispositions, metadata, participants, notes, closed,
-    content_key, content_hash, entries
+    content_key, content_hash, entries, lane
   )
   values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    case when $23::text is null then 0 else 1 end
+    case when $23::text is null then 0 else 1 end, coalesce($23::text, 'live')
   )
   on conflict do nothing
   returning {_COLUMNS}
@@ -109,6 +109,7 @@ with revised as (
       closed = $19,
       content_key = $20,
       content_hash = $3,
+      lane = coalesce($21, 'live'),
       updated_at = now()
   where c.tenant_id = $1
     and c.id = $2
@@ -245,7 +246,7 @@ class PostgresConversations(Repository):
         if found["channel"] != intake.channel.value:
             raise Conflict(f"this conversation is a {found['channel']}, not a {intake.channel.value}")
         if not found["known"]:
-            revised = await self._revise(found["id"], new)
+            revised = await self._revise(found["id"], new, lane)
             if revised is not None:
                 return Accepted(conversation=_conversation(revised), outcome=AcceptOutcome.REVISED)
             found = await self._find_known(new)  # somebody else brought the same content in the meantime
@@ -257,7 +258,7 @@ class PostgresConversations(Repository):
             raise Conflict("another conversation has this id, or this one was erased at the same moment")
         return row
 
-    async def _revise(self, conversation_id: str, new: NewConversation) -> "Record | None":
+    async def _revise(self, conversation_id: str, new: NewConversation, lane: Lane | None) -> "Record | None":
         """None when the content was known after all."""
         # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
         await self._row(_LOCK, conversation_id)
@@ -283,6 +284,7 @@ class PostgresConversations(Repository):
             new.notes,
             new.closed,
             new.content_key,
+            lane,
         )
 
     async def get(self, conversation_id: str) -> Conversation:

@@ -8,13 +8,16 @@ from typing import TYPE_CHECKING
 from domain.errors import NotFound
 from domain.ids import is_tenant_id
 from storage.postgres.audit import PostgresAudit
+from storage.postgres.bulk import PostgresBulk
 from storage.postgres.catalog import PostgresCatalog
 from storage.postgres.connections import open_pool, transaction
 from storage.postgres.conversations import PostgresConversations
 from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.errors import domain_errors
 from storage.postgres.idempotency import PostgresIdempotency
+from storage.postgres.imports import PostgresImports
 from storage.postgres.ledger import PostgresLedger
+from storage.postgres.legs import PostgresLegs
 from storage.postgres.outbox import PostgresOutbox
 from storage.postgres.platform import PostgresPlatform
 from storage.postgres.renditions import PostgresRenditions
@@ -25,11 +28,14 @@ from storage.postgres.uploads import PostgresUploads
 from storage.postgres.values import PostgresValues
 from storage.protocols import (
     Audit,
+    Bulk,
     Catalog,
     Conversations,
     DeadLetters,
     Idempotency,
+    Imports,
     Ledger,
+    Legs,
     Outbox,
     Renditions,
     Runs,
@@ -63,6 +69,9 @@ class PostgresTenantTx:
         self.uploads: Uploads = PostgresUploads(session, tenant.id)
         self.idempotency: Idempotency = PostgresIdempotency(session, tenant.id)
         self.audit: Audit = PostgresAudit(session, tenant.id)
+        self.bulk: Bulk = PostgresBulk(session, tenant.id)
+        self.legs: Legs = PostgresLegs(session, tenant.id)
+        self.imports: Imports = PostgresImports(session, tenant.id)
 
 
 class PostgresDatabase:
