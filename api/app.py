@@ -7,13 +7,14 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, uploads
+from api.routes import catalogue, conversations, dead_letters, docs, health, imports, platform, reading, search, uploads
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
     conversations.router,
     reading.router,
     uploads.router,
+    imports.router,
     search.router,
     dead_letters.router,
     catalogue.router,

@@ -37,6 +37,7 @@ IngesterWithRoom = Annotated[Caller, Depends(_ingester_with_room)]
 ConversationId = Annotated[str, Path(pattern=UUID_PATTERN, description="The conversation's id.")]
 UploadId = Annotated[str, Path(pattern=UUID_PATTERN, description="The upload's id.")]
 DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The dead letter's id.")]
+ImportId = Annotated[str, Path(pattern=UUID_PATTERN, description="The import's id.")]
 TaskSlug = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The task's slug.")]
 
 Revision = Annotated[int | None, Query(ge=1, le=1_000_000, description="Which revision; the current one unless given.")]

@@ -1,5 +1,6 @@
 """Imports: one file of many conversations, read row by row, and what became of each row."""
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Annotated
 
@@ -80,13 +81,11 @@ class Rows(Frozen):
     revised: int = 0
     failed: int = 0
 
-    def with_more(self, read: int, rows: "tuple[ImportRow, ...] | list[ImportRow]") -> "Rows":
+    def with_more(self, read: int, rows: Sequence[ImportRow]) -> "Rows":
         counts = {outcome.value: 0 for outcome in RowOutcome}
         for row in rows:
             counts[row.outcome.value] += 1
-        return Rows(
-            read=self.read + read, **{name: count + getattr(self, name) for name, count in counts.items()}
-        )
+        return Rows(read=self.read + read, **{name: count + getattr(self, name) for name, count in counts.items()})
 
 
 class Volume(Frozen):
@@ -132,12 +131,14 @@ def volume_of(arrival: Arrival) -> Volume:
 class Import(Frozen):
     """One import. entry: which run of the workflow may write; each resumption has the next one.
 
+    source_named: somebody named the source, so no row may name another.
     rows and bytes_read are the checkpoint: they are committed together with what became of the rows. worked_ms: time
     spent on rows, without waiting.
     """
 
     id: IdStr
     source: Slug
+    source_named: bool
     format: Format
     media_type: str
     name: str | None

@@ -17,6 +17,7 @@ from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
+from services.imports import Imports
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
@@ -38,7 +39,7 @@ async def open_api_services(settings: Settings) -> AsyncIterator[ApiServices]:
         yield build_api_services(settings, storage, orchestrator)
 
 
-def build_api_services(settings: Settings, storage: Storage, orchestrator: Orchestrator) -> ApiServices:
+def build_api_services(settings: Settings, storage: Storage, orchestrator: TemporalOrchestrator) -> ApiServices:
     """The use cases on storage that is open."""
     database, content = storage.database, storage.content
     accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts)
@@ -51,6 +52,7 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
         explain=Explain(database, orchestrator),
         reenter=Reenter(database, orchestrator),
         uploads=Uploads(database, content, tokens, max_bytes=settings.max_upload_bytes),
+        imports=Imports(database, content, orchestrator, max_bytes=settings.max_import_bytes),
         search=SearchConversations(database, storage.search),
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),

@@ -8,16 +8,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
+from domain.errors import InvalidInput
+from domain.mapping import Format
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
 from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
+from services.accept_conversation import AcceptConversation
+from services.accept_many import AcceptMany
+from services.backlog import BULK_LIMIT_SECONDS, BacklogLimit, StoredBacklogAge
+from services.import_reading import Reading, Readings
+from services.import_rows import ImportRows
+from services.ports import Orchestrator
 from services.pull_audio import AudioPuller
+from services.receive import ReceiveArrivals
 from storage.content import open_content_store
 from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.tenant_keys import PostgresDataKeys
-from storage.protocols import ContentStore
+from storage.protocols import ContentStore, Source
 from storage.search.port import SearchIndex
 
 
@@ -93,6 +102,25 @@ def build_language_identifier() -> LanguageIdentifier:
     from engines.languages.identify import LinguaIdentifier
 
     return LinguaIdentifier()
+
+
+def reading_of(source: Source, form: Format) -> Reading:
+    """Who reads what a source sends, and by which mapping. Raises InvalidInput for a form nobody reads."""
+    raise InvalidInput.of("format", f"{form.value} is not read here")
+
+
+def bulk_limit(database: PostgresDatabase) -> BacklogLimit:
+    """Bulk goes on while live traffic is taken up at once."""
+    return BacklogLimit(StoredBacklogAge(database), limit_seconds=BULK_LIMIT_SECONDS)
+
+
+def build_import_rows(
+    settings: Settings, storage: Storage, orchestrator: Orchestrator, readings: Readings
+) -> ImportRows:
+    database, content = storage.database, storage.content
+    accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts)
+    many = AcceptMany(database, content, accept)
+    return ImportRows(database, content, many, ReceiveArrivals(database, accept), readings, bulk_limit(database))
 
 
 def build_audio_puller(settings: Settings, content: ContentStore) -> AudioPuller:

@@ -10,6 +10,7 @@ from services.correct_conversation import CorrectConversation
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.idempotency import Idempotency
+from services.imports import Imports
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
@@ -40,6 +41,7 @@ class ApiServices:
     explain: Explain
     reenter: Reenter
     uploads: Uploads
+    imports: Imports
     search: SearchConversations
     dead_letters: ReadDeadLetters
     catalogue: Catalogue

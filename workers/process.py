@@ -46,6 +46,10 @@ class Wiring(Protocol):
         """Drains the search outbox until `stop` is set."""
         ...
 
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        """Starts what waits in the backfill lane, paced, until `stop` is set."""
+        ...
+
 
 Work = Coroutine[None, None, None]
 
@@ -148,6 +152,7 @@ def _beside(roles: Sequence[RoleSpec], client: Client, wiring: Wiring, stop: asy
     hosted = {
         Hosted.RECONCILER_SCHEDULE: lambda: keep_reconcile_schedule(client, stop),
         Hosted.SEARCH_INDEXER: lambda: wiring.run_indexer(stop),
+        Hosted.DISPATCHER: lambda: wiring.run_dispatcher(stop),
     }
     wanted = [name for name in hosted if any(name in role.hosts for role in roles)]
     return [_keep_up(name.value, hosted[name], stop) for name in wanted]

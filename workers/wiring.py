@@ -9,6 +9,7 @@ from temporalio.client import Client
 
 from activities.analyze import AnalyzeActivity
 from activities.conclude import ConcludeActivity
+from activities.import_rows import ConcludeImportActivity, ImportRowsActivity
 from activities.ingest import IngestActivity
 from activities.normalize import NormalizeActivity
 from activities.persist import PersistActivity
@@ -21,6 +22,8 @@ from infra.engine_pool import EnginePool
 from infra.settings import Settings
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
+from services.dispatch import Dispatcher, run_dispatcher
+from services.import_starts import ImportStarts
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -44,11 +47,24 @@ class WorkerWiring:
             contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
             contracts.RECONCILE.name: self._reconcile,
+            contracts.IMPORT_ROWS.name: self._import_rows,
+            contracts.CONCLUDE_IMPORT.name: lambda: ConcludeImportActivity(self._storage.database).conclude_import,
         }
         return {name: build[name]() for name in names}
 
     async def run_indexer(self, stop: asyncio.Event) -> None:
         await run_indexer(self._storage.database, self._storage.search, stop)
+
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        database = self._storage.database
+        dispatcher = Dispatcher(
+            database, self._orchestrator, wiring.bulk_limit(database), open_runs=self._settings.paced_open_runs
+        )
+        await run_dispatcher(database, dispatcher, stop)
+
+    @cached_property
+    def _orchestrator(self) -> TemporalOrchestrator:
+        return TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
 
     @cached_property
     def _engines(self) -> EnginePool:
@@ -82,8 +98,12 @@ class WorkerWiring:
         ).normalize
 
     def _reconcile(self) -> Activity:
-        orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url)
-        return ReconcileActivity(Reconciler(self._storage.database, orchestrator)).reconcile
+        database, orchestrator = self._storage.database, self._orchestrator
+        return ReconcileActivity(Reconciler(database, orchestrator), ImportStarts(database, orchestrator)).reconcile
+
+    def _import_rows(self) -> Activity:
+        rows = wiring.build_import_rows(self._settings, self._storage, self._orchestrator, wiring.reading_of)
+        return ImportRowsActivity(rows).import_rows
 
 
 @asynccontextmanager

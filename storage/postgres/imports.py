@@ -13,15 +13,16 @@ if TYPE_CHECKING:
     from asyncpg import Record
 
 _COLUMNS = """
-  id, source, format, media_type, name, dry_run, state, reason, detail, waits, entry, content_key, size, sha256,
-  bytes_read, rows, volumes, worked_ms, created_at, started_at, ended_at
+  id, source, source_named, format, media_type, name, dry_run, state, reason, detail, waits, entry, content_key, size,
+  sha256, bytes_read, rows, volumes, worked_ms, created_at, started_at, ended_at
 """
 
 _CREATE = """
 insert into import (
-  tenant_id, id, source, format, media_type, name, dry_run, content_key, size, sha256, rows, volumes, actor, created_at
+  tenant_id, id, source, source_named, format, media_type, name, dry_run, content_key, size, sha256, rows, volumes,
+  actor, created_at
 )
-values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 """
 
 _GET = f"""
@@ -82,6 +83,7 @@ class PostgresImports(Repository):
             _CREATE,
             new.id,
             new.source,
+            new.source_named,
             new.format,
             new.media_type,
             new.name,

@@ -3,6 +3,7 @@ create table import (
   tenant_id text not null,
   id uuid not null,
   source text not null,
+  source_named boolean not null,
   format text not null,
   media_type text not null,
   name text,
