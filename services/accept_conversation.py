@@ -85,7 +85,9 @@ class AcceptConversation:
             if item.url is not None:
                 check_address(item.url, self._audio_url_hosts)
 
-    async def add_messages(self, tenant_id: str, conversation_id: str, added: MessagesIn) -> Acceptance:
+    async def add_messages(
+        self, tenant_id: str, conversation_id: str, added: MessagesIn, *, lane: Lane = Lane.LIVE
+    ) -> Acceptance:
         """The thread with the messages added, accepted as its next revision. Raises NotFound, InvalidInput."""
         async with self._database.tenant_tx(tenant_id) as tx:
             conversation = await tx.conversations.get(conversation_id)
@@ -100,7 +102,7 @@ class AcceptConversation:
                 "the messages do not fit the thread",
                 tuple(FieldProblem(".".join(map(str, e["loc"])) or "messages", e["msg"]) for e in error.errors()),
             ) from None
-        return await self.accept(tenant_id, merged)
+        return await self.accept(tenant_id, merged, lane=lane)
 
     async def _write(self, tenant_id: str, intake: ConversationIn, key: str, lane: Lane) -> Acceptance:
         async with self._database.tenant_tx(tenant_id) as tx:

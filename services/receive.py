@@ -45,5 +45,5 @@ class ReceiveArrivals:
                 known = await tx.conversations.find(new.source, new.external_id)
             if known is not None:
                 added = MessagesIn(messages=new.messages, participants=new.participants, closed=new.closed)
-                return await self._accept.add_messages(tenant_id, known.id, added)
+                return await self._accept.add_messages(tenant_id, known.id, added, lane=lane)
         return await self._accept.accept(tenant_id, new, lane=lane)
