@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from activities.analyze import AnalyzeActivity
 from activities.conclude import ConcludeActivity
+from activities.import_rows import ConcludeImportActivity, ImportRowsActivity
 from activities.ingest import IngestActivity
 from activities.normalize import NormalizeActivity
 from activities.persist import PersistActivity
@@ -22,6 +23,7 @@ from bench.noop import EMPTY_ACTIVITY, EMPTY_WORKFLOW, EmptyWorkflow, empty
 from domain import contracts
 from infra import wiring
 from infra.settings import Settings, load_settings
+from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.process import run_to_end
 from infra.wiring import Storage
 from tests.support.instant import (
@@ -32,6 +34,7 @@ from tests.support.instant import (
     known,
     some_value,
 )
+from tests.support.rows import readings
 from workers.process import serve
 from workers.roles import WORKFLOWS, QueueSpec, RoleSpec, choose, load_roles
 from workers.serve import Activity
@@ -40,8 +43,9 @@ from workers.serve import Activity
 class InstantWiring:
     """Fulfils `workers.process.Wiring`: real storage, instant engines."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, client: Client, storage: Storage) -> None:
         self._settings = settings
+        self._client = client
         self._storage = storage
 
     def activities(self, names: Collection[str]) -> Mapping[str, Activity]:
@@ -57,12 +61,22 @@ class InstantWiring:
             ),
             contracts.PERSIST.name: lambda: PersistActivity(database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(database).conclude,
+            contracts.IMPORT_ROWS.name: self._import_rows,
+            contracts.CONCLUDE_IMPORT.name: lambda: ConcludeImportActivity(database).conclude_import,
             EMPTY_ACTIVITY: lambda: empty,
         }
         return {name: build[name]() for name in names}
 
     async def run_indexer(self, stop: asyncio.Event) -> None:
         raise NotImplementedError("no role of the bench hosts the indexer")
+
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        raise NotImplementedError("no role of the bench hosts the dispatcher")
+
+    def _import_rows(self) -> Activity:
+        orchestrator = TemporalOrchestrator(self._client)
+        rows = wiring.build_import_rows(self._settings, self._storage, orchestrator, readings())
+        return ImportRowsActivity(rows).import_rows
 
     def _ingest(self) -> Activity:
         content = self._storage.content
@@ -75,7 +89,7 @@ class InstantWiring:
 @asynccontextmanager
 async def open_wiring(settings: Settings, client: Client) -> AsyncIterator[InstantWiring]:
     async with wiring.open_storage(settings, "worker") as storage:
-        yield InstantWiring(settings, storage)
+        yield InstantWiring(settings, client, storage)
 
 
 def with_baseline(role: RoleSpec) -> RoleSpec:

@@ -190,11 +190,10 @@ class ImportRef(Frozen):
 
 
 class ImportRun(Frozen):
-    """Input of ImportWorkflow. waited: how often in a row it has waited for room by now, kept when it continues as
-    new."""
+    """Input of ImportWorkflow. stretches: after so many it continues as new, long before its history grows heavy."""
 
     ref: ImportRef
-    waited: int = Field(default=0, ge=0)
+    stretches: int = Field(default=200, ge=1, le=1000)
 
 
 class StretchEnd(StrEnum):
@@ -216,9 +215,11 @@ class ImportRowsRequest(Frozen):
 
 
 class ImportRowsResult(Frozen):
-    """Counts are of the whole import so far; percent of the file's bytes, 0 to 100."""
+    """Counts are of the whole import so far; percent of the file's bytes, 0 to 100. wait_seconds: when to look again
+    whether there is room."""
 
     end: StretchEnd
+    wait_seconds: float = Field(default=0.0, ge=0, le=3600)
     rows: int = 0
     created: int = 0
     revised: int = 0

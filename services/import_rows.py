@@ -48,6 +48,7 @@ class _Work:
     ref: ImportRef
     found: Import
     source: Source
+    wait_seconds: float = 0.0
     _since: float = field(default_factory=time.monotonic)
 
     def take_ms(self) -> int:
@@ -105,7 +106,7 @@ class ImportRows:
             if found.state.is_over:  # whoever ended it may have been killed before this
                 await self._content.delete(request.ref.tenant_id, found.content_key)
             return _result(stopped.end, found)
-        return _result(end, work.found)
+        return _result(end, work.found, work.wait_seconds)
 
     async def _run(self, work: _Work, beat: Callable[[int], object], enough: Callable[[], bool]) -> StretchEnd:
         found, tenant_id = work.found, work.ref.tenant_id
@@ -114,7 +115,9 @@ class ImportRows:
         content = self._content.get_stream(tenant_id, found.content_key)
         async with reading_rows(content, file, reading, skip=found.rows.read) as reader:
             while True:
-                if (await self._backlog.state(tenant_id)).full:
+                backlog = await self._backlog.state(tenant_id)
+                if backlog.full:
+                    work.wait_seconds = backlog.retry_after
                     await self._wait(work)
                     return StretchEnd.WAIT
                 batch = await reader.batch()
@@ -265,10 +268,11 @@ def _require(found: Import, ref: ImportRef) -> Import:
     return found
 
 
-def _result(end: StretchEnd, found: Import) -> ImportRowsResult:
+def _result(end: StretchEnd, found: Import, wait_seconds: float = 0.0) -> ImportRowsResult:
     rows = found.rows
     return ImportRowsResult(
         end=end,
+        wait_seconds=wait_seconds,
         rows=rows.read,
         created=rows.created,
         revised=rows.revised,

@@ -12,8 +12,8 @@ MOST = 50
 FRESH_SECONDS = 3.0
 """What the accepting process gets to start an import itself."""
 
-SILENT_SECONDS = 120.0
-"""An import that runs is heard of with every batch, and every minute while it waits."""
+SILENT_SECONDS = 300.0
+"""An import that runs is heard of with every batch, and every two minutes at least while it waits."""
 
 _log = logging.getLogger(__name__)
 

@@ -151,8 +151,10 @@ class Imports:
             guess = await self._estimate(tx, found) if found.dry_run else None
         if found.dry_run:
             return ImportReport(found, {}, guess)
-        key = (tenant_id, import_id)
-        return ImportReport(found, await self._analyses.get(key, lambda: self._analysis(*key)), None)
+        # What is kept is of as many rows: an import that has just ended never looks as if its analysis had, too.
+        key = (tenant_id, f"{import_id}/{found.rows.read}")
+        analysis = await self._analyses.get(key, lambda: self._analysis(tenant_id, import_id))
+        return ImportReport(found, analysis, None)
 
     async def rows(
         self, tenant_id: str, import_id: str, *, outcome: RowOutcome | None, after: tuple[int, int] | None, limit: int

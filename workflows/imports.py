@@ -26,9 +26,6 @@ from domain.policies import policy
 from workflows.endings import ending_of
 from workflows.stages import execute_remote
 
-FIRST_WAIT, LONGEST_WAIT = 5, 60
-"""Seconds until an import looks again whether there is room for it: doubled each time there is none."""
-
 
 @workflow.defn(name=IMPORT_WORKFLOW)
 class ImportWorkflow:
@@ -48,20 +45,15 @@ class ImportWorkflow:
             raise
 
     async def _read(self, order: ImportRun) -> ImportOutcome:
-        waited = order.waited
-        while True:
+        for _ in range(order.stretches):
             done = await self._stretch(order)
-            _tell(done, waited)
+            _tell(done)
             if done.end is StretchEnd.WAIT:
-                await workflow.sleep(timedelta(seconds=min(LONGEST_WAIT, FIRST_WAIT * 2**waited)))
-                waited = min(waited + 1, 10)
-            elif done.end is StretchEnd.MORE:
-                waited = 0
-            else:
+                await workflow.sleep(timedelta(seconds=done.wait_seconds))
+            elif done.end is not StretchEnd.MORE:
                 workflow.upsert_search_attributes([_OUTCOME.value_set(done.end.value)])
                 return ImportOutcome(end=done.end, rows=done.rows, failed=done.failed)
-            if workflow.info().is_continue_as_new_suggested():
-                workflow.continue_as_new(ImportRun(ref=order.ref, waited=waited))
+        return workflow.continue_as_new(order)
 
     async def _stretch(self, order: ImportRun) -> ImportRowsResult:
         rules = policy(IMPORT_ROWS.policy, Lane.BACKFILL)
@@ -83,14 +75,14 @@ async def _conclude(order: ImportRun, conclusion: ImportConclusion, reason: str,
     await execute_remote(CONCLUDE_IMPORT, request, rules, None, CONCLUDE_IMPORT.name)
 
 
-def _tell(done: ImportRowsResult, waited: int) -> None:
+def _tell(done: ImportRowsResult) -> None:
     """Progress for the Web UI: answered by a query, so it costs no event."""
     lines = [
         f"- **{done.rows}** rows, {done.percent:g} % of the file",
         f"- {done.created} created, {done.revised} revised, {done.unchanged} unchanged, {done.failed} failed",
     ]
     if done.end is StretchEnd.WAIT:
-        lines.append(f"- waits: live traffic goes first (looked {waited + 1} times)")
+        lines.append(f"- waits {done.wait_seconds:g} s: live traffic goes first")
     workflow.set_current_details("\n".join(lines))
 
 

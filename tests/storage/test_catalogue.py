@@ -126,6 +126,7 @@ def test_indexes_start_with_the_tenant(owner: Connection) -> None:
         "search_outbox_since",
         "event_outbox_due",
         "idempotency_key_by_age",
+        "import_open",
     }
 
 

@@ -70,6 +70,9 @@ class ScriptedWiring:
         await stop.wait()
         self._folder.note("indexer-done")
 
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+
 
 def main() -> None:
     folder, roles = Folder(Path(sys.argv[1])), sys.argv[2:]
