@@ -14,6 +14,7 @@ UNNAMED = "application/octet-stream"
 _JSON = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines", "application/json"})
 _FORMATS: dict[str, Format] = {
     "text/csv": Format.TABLE,
+    "text/tab-separated-values": Format.TABLE,
     "message/rfc822": Format.EMAIL,
     "application/mbox": Format.EMAIL,
 }
@@ -26,6 +27,7 @@ _SUFFIXES = {
     ".jsonl": NDJSON,
     ".json": "application/json",
     ".csv": "text/csv",
+    ".tsv": "text/tab-separated-values",
     ".eml": "message/rfc822",
     ".mbox": "application/mbox",
     ".tar": ARCHIVE,

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from domain.arrivals import Arrival
 from domain.conversation import Lane
 from domain.errors import Conflict, InvalidInput, ParleyError
 from domain.ids import new_id
@@ -65,36 +66,34 @@ class AcceptMany:
         self._content = content
         self._accept = accept
 
-    async def prepare(
-        self, tenant_id: str, intakes: Sequence[ConversationIn], *, store: bool = True
-    ) -> Sequence[Prepared]:
+    async def prepare(self, tenant_id: str, arrivals: Sequence[Arrival], *, store: bool = True) -> Sequence[Prepared]:
         """One answer each, in order. No natural key may occur twice. Raises Unavailable.
 
         store: seal and keep the content of what is new; without it nothing is left behind.
         """
         async with self._database.tenant_tx(tenant_id) as tx:
-            sources = {slug: await tx.catalog.source(slug) for slug in sorted({i.source for i in intakes})}
-            checked = [await self._checked(tx, tenant_id, intake, sources) for intake in intakes]
+            slugs = sorted({arrival.conversation.source for arrival in arrivals})
+            sources = {slug: await tx.catalog.source(slug) for slug in slugs}
+            checked = [await self._checked(tx, tenant_id, arrival, sources) for arrival in arrivals]
             news = [one.new for one in checked if one.new is not None]
             keys = [(new.intake.source, new.intake.external_id, new.content_hash) for new in news]
             known = dict(zip((new.id for new in news), await tx.bulk.known(keys), strict=True))
         prepared = [one if one.new is None else Prepared(new=one.new, known=known[one.new.id]) for one in checked]
         if store:
-            await self._store(tenant_id, intakes, prepared)
+            await self._store(tenant_id, arrivals, prepared)
         return prepared
 
     async def write(self, tx: TenantTx, prepared: Sequence[Prepared], lane: Lane) -> Sequence[Landed]:
         """The rows, each conversation with its entry in the lane. One answer each, in order.
 
-        Raises InvalidInput and its kin when the database refuses one of them: then nothing of this transaction holds.
+        Raises InvalidInput, Conflict and their kin when one of them cannot be accepted: which one is not said, and
+        nothing of this transaction holds then.
         """
         fresh = [one.new for one in prepared if one.new is not None and one.known is None and not one.new.legs]
         inserted = await tx.bulk.insert(fresh, lane)
         landed = {new.id: Landed(AcceptOutcome.CREATED, new.id, 1) for new in fresh if new.id in inserted}
         left = [
-            one
-            for one in prepared
-            if one.new is not None and one.new.id not in landed and one.expected.outcome is not AcceptOutcome.UNCHANGED
+            one for one in prepared if one.new is not None and one.new.id not in landed and not _changes_nothing(one)
         ]
         # In the order of ids, as in `insert`: others may be at the same conversations.
         for one in sorted(left, key=lambda one: one.new.id if one.new else ""):
@@ -114,19 +113,18 @@ class AcceptMany:
         ]
         await asyncio.gather(*(self._content.delete(tenant_id, key) for key in unused))
 
-    async def _checked(
-        self, tx: TenantTx, tenant_id: str, intake: ConversationIn, sources: Mapping[str, Source]
-    ) -> Prepared:
+    async def _checked(self, tx: TenantTx, tenant_id: str, arrival: Arrival, sources: Mapping[str, Source]) -> Prepared:
+        intake = arrival.conversation
         try:
             self._accept.check_addresses(intake)
             hashes = await upload_hashes(tx, intake) if intake.audio else {}
             key = content_keys.accepted(tenant_id, conversation_id(tenant_id, intake), new_id())
-            source, zone = sources[intake.source], tx.tenant.time_zone
-            return Prepared(new=self._accept.new(tenant_id, intake, key, source, zone, hashes))
+            new = self._accept.new(tenant_id, intake, key, sources[intake.source], tx.tenant.time_zone, hashes)
+            return Prepared(new=new.model_copy(update={"notes": (*new.notes, *arrival.notes)}))
         except InvalidInput as error:
             return Prepared.refused(error)
 
-    async def _store(self, tenant_id: str, intakes: Sequence[ConversationIn], prepared: Sequence[Prepared]) -> None:
+    async def _store(self, tenant_id: str, arrivals: Sequence[Arrival], prepared: Sequence[Prepared]) -> None:
         gate = asyncio.Semaphore(_AT_ONCE)
 
         async def put(key: str, intake: ConversationIn) -> None:
@@ -135,11 +133,18 @@ class AcceptMany:
 
         try:
             async with asyncio.TaskGroup() as group:
-                for intake, one in zip(intakes, prepared, strict=True):
+                for arrival, one in zip(arrivals, prepared, strict=True):
                     if one.new is not None and _stored(one):
-                        group.create_task(put(one.new.content_key, intake))
+                        group.create_task(put(one.new.content_key, arrival.conversation))
         except* ParleyError as problems:
             raise problems.exceptions[0] from None
+
+
+def _changes_nothing(one: Prepared) -> bool:
+    """The content is known, and nothing is said that is not."""
+    if one.new is None or one.known is None or not one.known.same:
+        return False
+    return one.known.closed or not one.new.closed
 
 
 def _stored(one: Prepared) -> bool:
@@ -147,9 +152,5 @@ def _stored(one: Prepared) -> bool:
 
 
 async def _write_one(tx: TenantTx, new: NewConversation, lane: Lane) -> Landed:
-    try:
-        accepted = await accept_in(tx, new, lane)
-    except (InvalidInput, Conflict) as error:
-        # Should it have been the database that refused, the transaction is lost, and its next statement says so.
-        return Landed(error=error)
+    accepted = await accept_in(tx, new, lane)
     return Landed(accepted.outcome, accepted.conversation.id, accepted.conversation.revision)

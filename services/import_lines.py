@@ -10,13 +10,13 @@ from domain.mapping import Format
 from services.accept_many import Landed
 from services.import_reading import ReadRow
 
-JOINED_AT_ONCE = 20
-"""Rows that join what is there are accepted one by one; so many of them share a checkpoint."""
+JOINED_AT_ONCE = 50
+"""Rows that join what is there are not accepted together with their checkpoint; so many of them share one."""
 
 
 @dataclass
 class Chunk:
-    """Rows that share a transaction. joins: they join what is there, so they are accepted one by one."""
+    """Rows that share a checkpoint. joins: they join what is there, or each other."""
 
     joins: bool
     rows: list[ReadRow] = field(default_factory=list)

@@ -19,7 +19,7 @@ from services.accept_many import AcceptMany, Landed
 from services.backlog import BacklogLimit
 from services.import_lines import Chunk, at_home, chunks, lines
 from services.import_reading import File, Readings, ReadRow, UnreadableRow, reading_rows
-from services.receive import ReceiveArrivals
+from services.receive import ReceiveArrivals, Received
 from storage.protocols import ContentStore, Database, Source, TenantTx
 
 WAITS_FOR_LIVE = "live traffic goes first"
@@ -171,29 +171,30 @@ class ImportRows:
     # -- rows ---------------------------------------------------------------------------------------------
 
     async def _accept(self, work: _Work, chunk: Chunk) -> None:
-        """Raises Unavailable, Stopped. Whatever else goes wrong is some row's fault: it is found by halving."""
+        """Raises Unavailable, Stopped. Whatever else goes wrong is some row's fault: it is found by halving, and then
+        tried for itself."""
+        together = work.found.dry_run or not chunk.joins
         try:
-            if chunk.joins and not work.found.dry_run:
-                await self._one_by_one(work, chunk.rows)
-            else:
-                await self._together(work, chunk.rows)
+            await (self._together if together else self._joining)(work, chunk.rows)
         except Stopped:
             raise
         except Exception as error:
             if isinstance(error, ParleyError) and error.retryable:
                 raise
-            if len(chunk.rows) == 1:
+            if len(chunk.rows) > 1:
+                half = len(chunk.rows) // 2
+                await self._accept(work, Chunk(chunk.joins, chunk.rows[:half]))
+                await self._accept(work, Chunk(chunk.joins, chunk.rows[half:]))
+            elif together and not work.found.dry_run:
+                _told(error)
+                await self._accept(work, Chunk(joins=True, rows=chunk.rows))
+            else:
                 await self._refuse(work, chunk.rows[0], error)
-                return
-            half = len(chunk.rows) // 2
-            await self._accept(work, Chunk(chunk.joins, chunk.rows[:half]))
-            await self._accept(work, Chunk(chunk.joins, chunk.rows[half:]))
 
     async def _together(self, work: _Work, rows: Sequence[ReadRow]) -> None:
         """New conversations, their outcomes and the checkpoint in one transaction."""
         tenant_id, dry_run = work.ref.tenant_id, work.found.dry_run
-        intakes = [arrival.conversation for row in rows for arrival in row.arrivals]
-        prepared = await self._many.prepare(tenant_id, intakes, store=not dry_run)
+        prepared = await self._many.prepare(tenant_id, _arrivals(rows), store=not dry_run)
         if dry_run:
             await self._commit(work, rows, [one.expected for one in prepared])
             return
@@ -210,26 +211,15 @@ class ImportRows:
         work.found = moved
         await self._many.discard(tenant_id, prepared, landed)
 
-    async def _one_by_one(self, work: _Work, rows: Sequence[ReadRow]) -> None:
-        landed = [await self._receive_one(work.ref.tenant_id, arrival) for row in rows for arrival in row.arrivals]
-        await self._commit(work, rows, landed)
-
-    async def _receive_one(self, tenant_id: str, arrival: Arrival) -> Landed:
-        try:
-            [received] = await self._receive.receive(tenant_id, [arrival], lane=Lane.BACKFILL)
-        except ParleyError as error:
-            if error.retryable:
-                raise
-            return Landed(error=error)
-        if received.acceptance is None:
-            return Landed(error=received.error)
-        conversation = received.acceptance.conversation
-        return Landed(received.acceptance.outcome, conversation.id, conversation.revision)
+    async def _joining(self, work: _Work, rows: Sequence[ReadRow]) -> None:
+        """Through the one door where parts of threads meet; the checkpoint follows."""
+        received = await self._receive.receive(work.ref.tenant_id, _arrivals(rows), lane=Lane.BACKFILL)
+        await self._commit(work, rows, [_landed(one) for one in received])
 
     async def _refuse(self, work: _Work, row: ReadRow, error: Exception) -> None:
         """The row's line says why, whatever it was."""
+        _told(error)
         if not isinstance(error, ParleyError):
-            _log.error("a row of an import cannot be accepted: %s", where(error))
             error = UnreadableRow.of("row", f"cannot be accepted ({type(error).__name__})")
         await self._commit(work, [row], [Landed(error=error) for _ in row.arrivals])
 
@@ -257,6 +247,23 @@ async def _move(
     await tx.imports.add_rows(found.id, made)
     await tx.imports.save(moved)
     return moved
+
+
+def _told(error: Exception) -> None:
+    """A row that fails for no reason of its own is a defect of ours."""
+    if not isinstance(error, ParleyError):
+        _log.error("a row of an import cannot be accepted: %s", where(error))
+
+
+def _arrivals(rows: Sequence[ReadRow]) -> list[Arrival]:
+    return [arrival for row in rows for arrival in row.arrivals]
+
+
+def _landed(one: Received) -> Landed:
+    if one.acceptance is None:
+        return Landed(error=one.error)
+    conversation = one.acceptance.conversation
+    return Landed(one.acceptance.outcome, conversation.id, conversation.revision)
 
 
 def _require(found: Import, ref: ImportRef) -> Import:

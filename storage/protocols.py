@@ -243,6 +243,7 @@ class Known(Frozen):
     id: str
     channel: Channel
     revision: int
+    closed: bool
     same: bool
 
 

@@ -6,7 +6,7 @@ conversations wait for each other instead of dying in a deadlock.
 
 from collections.abc import Sequence
 
-from domain.conversation import Channel, Lane, Stage
+from domain.conversation import Lane, Stage
 from storage.postgres.repository import Repository
 from storage.protocols import AcceptOutcome, Known, NewConversation
 
@@ -52,7 +52,7 @@ from accepted
 """
 
 _KNOWN = """
-select given.position, c.id, c.channel, c.revision,
+select given.position, c.id, c.channel, c.revision, c.closed,
   exists (
     select
     from conversation_revision r
@@ -81,8 +81,9 @@ class PostgresBulk(Repository):
             return found
         rows = await self._rows(_KNOWN, *(list(column) for column in zip(*keys, strict=True)))
         for row in rows:
-            known = Known(id=row["id"], channel=Channel(row["channel"]), revision=row["revision"], same=row["same"])
-            found[row["position"] - 1] = known
+            values = dict(row)
+            position = values.pop("position")
+            found[position - 1] = Known.model_validate(values)
         return found
 
 

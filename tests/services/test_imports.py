@@ -4,7 +4,7 @@ import asyncio
 import io
 import tarfile
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,6 +110,13 @@ class Desk:
         """Objects of the tenant in the content store."""
         folder = Path(self.content._store.prefix)  # type: ignore[attr-defined]
         return sum(1 for path in (folder / self.tenant.id).rglob("*") if path.is_file())
+
+
+@pytest.fixture(autouse=True)
+def no_defects(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """A defect in accepting many at once would be made up for by accepting one by one: it must not hide there."""
+    yield
+    assert not [r.getMessage() for r in caplog.get_records("call") if r.name == "services.import_rows"]
 
 
 @pytest.fixture
