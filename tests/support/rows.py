@@ -20,7 +20,8 @@ LONGEST = 1024 * 1024
 
 
 class NdjsonReader:
-    """A conversation a line. A line with `"_adds": true` joins what is there; `"_links": [...]` as well.
+    """A conversation a line. A line with `"_adds": true` joins what is there; `"_links": [...]` as well. A recording's
+    side-car tells its id and nothing else.
 
     before: called with the number of each line before it is read.
     """
@@ -45,6 +46,8 @@ class NdjsonReader:
             raise InvalidInput.of("row", "is not JSON") from None
         if body.get("_breaks"):
             raise KeyError(body["_breaks"])
+        if "side_car" in body:
+            body = _recording(body)
         adds, links = body.pop("_adds", False), tuple(body.pop("_links", ()))
         try:
             conversation = ConversationIn.model_validate(body)
@@ -52,6 +55,16 @@ class NdjsonReader:
             problems = tuple(FieldProblem(".".join(map(str, e["loc"])) or "row", e["msg"]) for e in error.errors())
             raise InvalidInput("not valid", problems) from None
         return [Arrival(conversation=conversation, adds=adds, links=links)]
+
+
+def _recording(row: dict[str, Any]) -> dict[str, Any]:
+    """One speaker a file, by the word in its name."""
+    audio = [
+        {"id": file["id"], **({"role": "agent" if ".agent." in file["name"] else "customer"} if one else {})}
+        for file in row["audio"]
+        for one in (file.get("channels", 1) == 1,)
+    ]
+    return {"external_id": row["side_car"].get("id", row["audio"][0]["name"]), "channel": "call", "audio": audio}
 
 
 def readings(reader: NdjsonReader | None = None) -> Callable[[Source, Format], Reading]:
