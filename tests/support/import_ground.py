@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,9 @@ from infra.settings import default_config_dir
 from tests.support.api_server import ApiServer, Tenant, api_server, api_settings
 from tests.support.rows import chat_row, ndjson
 from tests.support.stack import ROOT, DatabaseUrls
-from tests.support.workflows import BOUND, until
+
+PATIENCE = 150.0
+"""Seconds that anything may take, with processes that start and are missed on a machine that is busy with others."""
 
 ROWS = 1000
 BAD = {17: b"{", 500: b'{"external_id": "x"}', 502: b"[]x", 999: b"\xff"}
@@ -29,6 +31,17 @@ BAD = {17: b"{", 500: b'{"external_id": "x"}', 502: b"[]x", 999: b"\xff"}
 
 def file_of(prefix: str) -> bytes:
     return ndjson([BAD.get(n, chat_row(f"{prefix}-{n:04}")) for n in range(1, ROWS + 1)])
+
+
+async def until(condition: Callable[[], Awaitable[bool] | bool], what: str) -> None:
+    """Waits until the condition holds; fails the test when it does not within reason."""
+    deadline = asyncio.get_running_loop().time() + PATIENCE
+    while True:
+        answer = condition()
+        if answer if isinstance(answer, bool) else await answer:
+            return
+        assert asyncio.get_running_loop().time() < deadline, f"not within {PATIENCE:.0f} s: {what}"
+        await asyncio.sleep(0.05)
 
 
 @dataclass
@@ -60,6 +73,11 @@ class Ground:
             self.running.append(subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log))
         return self.running[-1]
 
+    def worker(self, *roles: str) -> subprocess.Popen[bytes]:
+        """One that runs already, or else a new one: starting one takes longest."""
+        alive = [process for process in self.running if process.poll() is None]
+        return alive[0] if alive else self.start_worker(*roles)
+
     async def ready(self) -> None:
         number = len(self.running) - 1
 
@@ -71,7 +89,7 @@ class Ground:
 
     async def end(self, process: subprocess.Popen[bytes], how: int) -> None:
         process.send_signal(how)
-        await asyncio.to_thread(process.wait, BOUND)
+        await asyncio.to_thread(process.wait, PATIENCE)
 
     def end_all(self) -> None:
         for process in self.running:
@@ -158,11 +176,10 @@ def import_ground(database: DatabaseUrls, folder: Path, temporal_address: str) -
 
 @contextmanager
 def sender_of(ground: Ground, slug: str) -> Iterator[Sender]:
-    """A tenant of its own; no worker is left at the end."""
+    """A tenant of its own; nothing is held at the end."""
     tenant = ground.api.tenant(slug)
     with ground.api.client(tenant.key) as client:
         try:
             yield Sender(ground, tenant, client)
         finally:
             ground.let_go()
-            ground.end_all()

@@ -15,16 +15,16 @@ from infra.temporal.client import Connection
 from infra.temporal.client import connect as connect_as_product
 from services.dispatch import OPEN_RUNS
 from tests.support import stack
-from tests.support.import_ground import ROWS, Ground, Sender, file_of, import_ground, sender_of
+from tests.support.import_ground import PATIENCE, ROWS, Ground, Sender, file_of, import_ground, sender_of, until
 from tests.support.rows import chat_row, ndjson
 from tests.support.stack import DatabaseUrls
-from tests.support.workflows import BOUND, until
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 async def test_killed_in_the_middle(ground: Ground, sender: Sender) -> None:
     """kill -9 with 400 of 1,000 rows committed and the next batch begun, twice."""
+    ground.end_all()
     ground.hold()
     first = ground.start_worker()
     import_id = sender.hand_in(file_of("a"), source="crm")
@@ -42,13 +42,14 @@ async def test_killed_in_the_middle(ground: Ground, sender: Sender) -> None:
 
 
 async def test_stopped_in_order_it_goes_on_elsewhere(ground: Ground, sender: Sender) -> None:
+    ground.end_all()
     ground.hold()
     first = ground.start_worker()
     import_id = sender.hand_in(file_of("b"), source="crm")
     await ground.held()
     first.send_signal(signal.SIGTERM)
     ground.let_go()
-    assert await asyncio.to_thread(first.wait, BOUND) == 0
+    assert await asyncio.to_thread(first.wait, PATIENCE) == 0
     ground.start_worker()
     await sender.until_state(import_id, "completed")
     sender.check(import_id, "b")
@@ -56,7 +57,7 @@ async def test_stopped_in_order_it_goes_on_elsewhere(ground: Ground, sender: Sen
 
 async def test_two_of_the_same_file_side_by_side(ground: Ground, sender: Sender) -> None:
     ids = [sender.hand_in(file_of("c"), source="crm") for _ in range(2)]
-    ground.start_worker()
+    ground.worker()
     shown = [(await sender.until_state(import_id, "completed"))["rows"] for import_id in ids]
     assert [(rows["read"], rows["failed"]) for rows in shown] == [(ROWS, 4), (ROWS, 4)]
     assert sum(rows["created"] for rows in shown) == sum(rows["unchanged"] for rows in shown) == ROWS - 4
@@ -69,7 +70,7 @@ async def test_two_of_the_same_file_side_by_side(ground: Ground, sender: Sender)
 
 async def test_paused_resumed_and_cancelled(ground: Ground, sender: Sender) -> None:
     ground.hold()
-    ground.start_worker()
+    ground.worker()
     import_id = sender.hand_in(file_of("d"), source="crm")
     await ground.held()
     client = await product_client(ground)
@@ -90,7 +91,7 @@ async def test_paused_resumed_and_cancelled(ground: Ground, sender: Sender) -> N
 
 async def test_cancelled_in_temporal_it_is_paused(ground: Ground, sender: Sender) -> None:
     ground.hold()
-    ground.start_worker()
+    ground.worker()
     import_id = sender.hand_in(file_of("e"), source="crm")
     await ground.held()
     client = await product_client(ground)
@@ -104,7 +105,7 @@ async def test_cancelled_in_temporal_it_is_paused(ground: Ground, sender: Sender
 
 
 async def test_what_cannot_be_read_fails_with_its_reason(ground: Ground, sender: Sender) -> None:
-    ground.start_worker()
+    ground.worker()
     import_id = sender.hand_in(ndjson([chat_row("1"), b"x" * 1_100_000]), source="crm")
     shown = await sender.until_state(import_id, "failed")
     assert (shown["reason"], shown["detail"]) == ("invalid_input", "line 2: is too long")
@@ -113,7 +114,7 @@ async def test_what_cannot_be_read_fails_with_its_reason(ground: Ground, sender:
 
 async def test_imported_conversations_are_started_a_few_at_a_time(ground: Ground, sender: Sender) -> None:
     """Nobody serves the conversations' queue here, so those that are started stay open."""
-    ground.start_worker()
+    ground.worker()
     import_id = sender.hand_in(file_of("g"), source="crm")
     await sender.until_state(import_id, "completed")
     started = "select count(*) from conversation_entry where tenant_id = %s and state = 'started'"

@@ -14,13 +14,12 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from cli.main import app
-from tests.support.import_ground import Ground, Sender
+from tests.support.import_ground import PATIENCE, Ground, Sender, until
 from tests.support.rows import chat_row, ndjson
 from tests.support.stack import ROOT
-from tests.support.workflows import until
 from tests.unit.test_ingest_sorting import wav
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 @pytest.fixture(scope="module")
@@ -140,7 +139,7 @@ async def test_ctrl_c_ends_the_watching_and_the_rest_is_by_id(sender: Sender, tm
     try:
         await ground.held()
         watching.send_signal(signal.SIGINT)
-        _, said = await asyncio.to_thread(watching.communicate, timeout=30)
+        _, said = await asyncio.to_thread(watching.communicate, timeout=PATIENCE)
     finally:
         watching.kill()
     assert watching.returncode == 130, said
