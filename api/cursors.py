@@ -9,6 +9,8 @@ from domain.ids import is_id
 
 Key = tuple[datetime, str]
 
+_INTEGER = 2**31
+
 
 def encode(key: Key | None) -> str | None:
     """The cursor of a key; None stays None."""
@@ -17,6 +19,25 @@ def encode(key: Key | None) -> str | None:
     at, id_ = key
     text = json.dumps([at.astimezone(UTC).isoformat(), id_], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def encode_row(key: tuple[int, int] | None) -> str | None:
+    """As `encode`, for lists in the order of numbers: (number, part)."""
+    if key is None:
+        return None
+    return base64.urlsafe_b64encode(json.dumps(key, separators=(",", ":")).encode()).rstrip(b"=").decode()
+
+
+def decode_row(cursor: str | None) -> tuple[int, int] | None:
+    """As `decode`, of `encode_row`. Raises InvalidInput."""
+    if cursor is None:
+        return None
+    try:
+        found = json.loads(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+        number, part = (int(each) for each in found if type(each) is int and 0 <= each < _INTEGER)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise _none_of_ours() from None
+    return number, part
 
 
 def decode(cursor: str | None) -> Key | None:
@@ -30,4 +51,8 @@ def decode(cursor: str | None) -> Key | None:
             raise ValueError("not a key")
         return moment.astimezone(UTC), id_
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise InvalidInput.of("cursor", "is not a cursor of this list: take next_cursor as it is") from None
+        raise _none_of_ours() from None
+
+
+def _none_of_ours() -> InvalidInput:
+    return InvalidInput.of("cursor", "is not a cursor of this list: take next_cursor as it is")

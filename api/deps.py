@@ -40,6 +40,7 @@ UploadId = Annotated[str, Path(pattern=UUID_PATTERN, description="The upload's i
 DeadLetterId = Annotated[str, Path(pattern=UUID_PATTERN, description="The dead letter's id.")]
 SourceName = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The source's slug, or its id.")]
 EventId = Annotated[str, Path(pattern=UUID_PATTERN, description="The event's id.")]
+ImportId = Annotated[str, Path(pattern=UUID_PATTERN, description="The import's id.")]
 TaskSlug = Annotated[str, Path(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$", description="The task's slug.")]
 
 Revision = Annotated[int | None, Query(ge=1, le=1_000_000, description="Which revision; the current one unless given.")]

@@ -1,6 +1,7 @@
 """Addresses in answers."""
 
 from api.schemas.conversations import Links
+from api.schemas.imports import ImportLinks
 from domain.contracts import RunRef
 from domain.conversation import Channel
 from services.facade import ApiServices
@@ -19,6 +20,11 @@ def conversation_links(
         executions=f"{base}/executions",
         temporal=services.orchestrator.link(run) if run is not None else None,
     )
+
+
+def import_links(services: ApiServices, import_id: str) -> ImportLinks:
+    base = f"{services.caps.public_url}/v1/imports/{import_id}"
+    return ImportLinks(self=base, rows=f"{base}/rows", failed=f"{base}/rows?state=failed")
 
 
 def upload_url(services: ApiServices, upload_id: str, token: str) -> str:

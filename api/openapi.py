@@ -86,14 +86,14 @@ def _complete(
     if isinstance(requirement, Require) or signed:
         operation.setdefault("parameters", []).append(_tenant_parameter())
     body = bodies.get(route.unique_id)
-    as_bytes = operation.pop("x-bytes", False)
+    as_bytes: Sequence[str] = operation.pop("x-bytes", ())
     if body is not None:
         reference = references[(body.model, "validation")]
         operation["requestBody"] = _request_body(reference, body.multipart, required=not body.optional)
     elif as_bytes:
         binary = {"schema": {"type": "string", "format": "binary"}}
-        operation["requestBody"] = {"required": True, "content": {"application/octet-stream": binary}}
-    _problems(operation, keyed=requirement is not None or signed, body=body is not None or as_bytes)
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(as_bytes, binary)}
+    _problems(operation, keyed=requirement is not None or signed, body=body is not None or bool(as_bytes))
 
 
 def _request_body(reference: dict[str, Any], multipart: bool, *, required: bool) -> dict[str, Any]:

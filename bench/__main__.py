@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, cpu, freshness, pipeline, quality, utilisation
+from bench import accept, cpu, freshness, imports, pipeline, quality, utilisation
 from bench.ground import Ground, ground
 from bench.measure import Measurement, hardware, show, write
 from domain.errors import ParleyError
@@ -35,6 +35,7 @@ SECTIONS: dict[str, Section] = {
     "pipeline": on_ground(pipeline.measure),
     "events": on_ground(pipeline.measure_events),
     "accept": on_ground(accept.measure),
+    "imports": on_ground(imports.measure),
     "cpu": on_ground(cpu.measure),
     "freshness": on_ground(freshness.measure),
     "utilisation": on_ground(utilisation.measure),

@@ -14,6 +14,7 @@ from temporalio.client import Client
 
 from activities.analyze import AnalyzeActivity
 from activities.conclude import ConcludeActivity
+from activities.import_rows import ConcludeImportActivity, ImportRowsActivity
 from activities.ingest import IngestActivity
 from activities.normalize import NormalizeActivity
 from activities.persist import PersistActivity
@@ -22,6 +23,7 @@ from bench.noop import EMPTY_ACTIVITY, EMPTY_WORKFLOW, EmptyWorkflow, empty
 from domain import contracts
 from infra import wiring
 from infra.settings import Settings, load_settings
+from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.process import run_to_end
 from infra.wiring import Storage
 from tests.support.instant import (
@@ -40,8 +42,9 @@ from workers.serve import Activity
 class InstantWiring:
     """Fulfils `workers.process.Wiring`: real storage, instant engines."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
+    def __init__(self, settings: Settings, client: Client, storage: Storage) -> None:
         self._settings = settings
+        self._client = client
         self._storage = storage
 
     def activities(self, names: Collection[str]) -> Mapping[str, Activity]:
@@ -57,6 +60,8 @@ class InstantWiring:
             ),
             contracts.PERSIST.name: lambda: PersistActivity(database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(database).conclude,
+            contracts.IMPORT_ROWS.name: self._import_rows,
+            contracts.CONCLUDE_IMPORT.name: lambda: ConcludeImportActivity(database).conclude_import,
             EMPTY_ACTIVITY: lambda: empty,
         }
         return {name: build[name]() for name in names}
@@ -66,6 +71,13 @@ class InstantWiring:
 
     async def run_folder(self, stop: asyncio.Event) -> None:
         raise NotImplementedError("no role of the bench hosts the folder")
+
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        raise NotImplementedError("no role of the bench hosts the dispatcher")
+
+    def _import_rows(self) -> Activity:
+        accept = wiring.build_accept(self._settings, self._storage, TemporalOrchestrator(self._client))
+        return ImportRowsActivity(wiring.build_import_rows(self._storage, accept, wiring.readings())).import_rows
 
     def _ingest(self) -> Activity:
         content = self._storage.content
@@ -78,7 +90,7 @@ class InstantWiring:
 @asynccontextmanager
 async def open_wiring(settings: Settings, client: Client) -> AsyncIterator[InstantWiring]:
     async with wiring.open_storage(settings, "worker") as storage:
-        yield InstantWiring(settings, storage)
+        yield InstantWiring(settings, client, storage)
 
 
 def with_baseline(role: RoleSpec) -> RoleSpec:

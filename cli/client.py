@@ -1,11 +1,13 @@
 """The HTTP API as the command line uses it: typed answers, and problems told in words."""
 
 import hashlib
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, BinaryIO, Self, TypeVar
 
 import httpx
 from pydantic import BaseModel
@@ -14,32 +16,36 @@ from api.schemas.common import ListOut
 from api.schemas.conversations import AcceptedOut, ConversationOut, ConversationRow, EnteredOut
 from api.schemas.dead_letters import DeadLetterOut, RedrivenOut
 from api.schemas.explain import ExplanationOut
+from api.schemas.imports import ImportAcceptedOut, ImportListed, ImportOut, ImportRowOut
 from api.schemas.search import SearchOut
 from api.schemas.sources import SourceListOut, SourceOut, SourceRedrivenOut, TriedOut
-from api.schemas.uploads import UploadOpenOut
+from api.schemas.uploads import UploadOpenOut, UploadOut
 from api.schemas.values import FieldsOut
 from api.schemas.words import WordsOut
 from cli.connection import Connection, NotConnected
+from domain.clock import utc_now
 from domain.errors import ParleyError
 from domain.ids import is_tenant_id
 
 TIMEOUT = httpx.Timeout(120.0, connect=5.0)
+RETRY_SECONDS = 5.0
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
 class ApiProblem(ParleyError):
-    """The API refused or failed. `problem` is its problem document, as it came."""
+    """The API refused or failed. `problem` is its problem document, as it came; `retry_after` in seconds."""
 
     code = "api_problem"
     title = "The service refused"
 
-    def __init__(self, status: int, problem: Mapping[str, Any]) -> None:
+    def __init__(self, status: int, problem: Mapping[str, Any], retry_after: float | None = None) -> None:
         lines = [str(problem.get("detail") or problem.get("title") or f"HTTP {status}")]
         lines += [f"  {e.get('field', '')}: {e.get('reason', '')}" for e in problem.get("errors") or ()]
         super().__init__("\n".join(lines))
         self.status = status
         self.problem = dict(problem)
+        self.retry_after = retry_after
 
 
 class ParleyClient:
@@ -68,15 +74,61 @@ class ParleyClient:
         return self._call(AcceptedOut, "POST", "/v1/conversations", json=body, headers=headers, params=params)
 
     def upload(self, file: Path) -> str:
-        """The upload's id: opened with size and hash, then its bytes sent as they are read."""
+        """The upload's id: opened with size and hash, then its bytes sent as they are read.
+
+        The same file again within the hour is the same upload. Waits while the service asks for it.
+        """
         with file.open("rb") as stream:
             digest = hashlib.file_digest(stream, "sha256").hexdigest()
         size = file.stat().st_size
-        opened = self._call(UploadOpenOut, "POST", "/v1/uploads", json={"size": size, "sha256": digest})
+        opened = self._opened(size, digest)
+        if self._call(UploadOut, "GET", f"/v1/uploads/{opened.id}").state == "stored":
+            return opened.id
         with _told(self.url), file.open("rb") as stream:
             response = self._http.put(opened.url, content=_chunks(stream), headers={"Content-Length": str(size)})
         _require_success(response)
         return opened.id
+
+    def _opened(self, size: int, digest: str) -> UploadOpenOut:
+        # The address that comes back with the upload is good for an hour.
+        headers = {"Idempotency-Key": f"upload-{digest}-{size}-{utc_now():%Y%m%d%H}"}
+        while True:
+            try:
+                return self._call(
+                    UploadOpenOut, "POST", "/v1/uploads", json={"size": size, "sha256": digest}, headers=headers
+                )
+            except ApiProblem as problem:
+                if problem.status != 429:
+                    raise
+                time.sleep(problem.retry_after or RETRY_SECONDS)
+
+    # -- imports
+
+    def hand_in_file(
+        self, stream: BinaryIO, size: int, media_type: str, params: Mapping[str, Any]
+    ) -> ImportAcceptedOut:
+        headers = {"Content-Type": media_type, "Content-Length": str(size)}
+        return self._call(
+            ImportAcceptedOut, "POST", "/v1/imports", content=_chunks(stream), headers=headers, params=params
+        )
+
+    def imports(self, limit: int) -> Iterator[ImportListed]:
+        """Up to `limit`, newest first."""
+        yield from islice(self._pages(ListOut[ImportListed], "/v1/imports", {}), limit)
+
+    def import_(self, import_id: str) -> ImportOut:
+        return self._call(ImportOut, "GET", f"/v1/imports/{import_id}")
+
+    def import_rows(self, import_id: str, state: str | None = None) -> Iterator[ImportRowOut]:
+        """Every row of the report, page by page, in the file's order."""
+        where: dict[str, str | int] = {"limit": 200, **({"state": state} if state else {})}
+        yield from self._pages(ListOut[ImportRowOut], f"/v1/imports/{import_id}/rows", where)
+
+    def change_import(self, import_id: str, verb: str) -> ImportOut:
+        """verb: pause, resume or cancel."""
+        return self._call(ImportOut, "POST", f"/v1/imports/{import_id}/{verb}")
+
+    # -- conversations, read
 
     def conversation(self, conversation_id: str) -> ConversationOut:
         return self._call(ConversationOut, "GET", f"/v1/conversations/{conversation_id}")
@@ -204,7 +256,9 @@ def _require_success(response: httpx.Response) -> None:
         problem = response.json()
     except ValueError:
         problem = {}
-    raise ApiProblem(response.status_code, problem if isinstance(problem, dict) else {})
+    after = response.headers.get("retry-after", "")
+    wanted = float(after) if after.isdigit() else None
+    raise ApiProblem(response.status_code, problem if isinstance(problem, dict) else {}, wanted)
 
 
 def _chunks(stream: Any) -> Iterator[bytes]:

@@ -1,15 +1,12 @@
 """The commands that speak to the service over its API."""
 
-import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.padding import Padding
-from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
@@ -35,69 +32,6 @@ def client_of(tenant: str | None) -> Iterator[ParleyClient]:
             yield client
     except ParleyError as error:
         output.fail(error)
-
-
-def ingest(
-    files: Annotated[list[Path], typer.Argument(help="JSON conversations, or folders of them.", exists=True)],
-    wait: Annotated[float, typer.Option("--wait", help="Seconds to wait for each to end.", min=0, max=60)] = 0,
-    tenant: TenantOption = None,
-    json_: Json = False,
-) -> None:
-    """Hand conversations in: files with the body of `POST /v1/conversations`.
-
-    A call names its audio as `{"file": "call.wav", "channels": ["agent", "customer"]}`, relative to the JSON file.
-    Handing the same in again changes nothing.
-
-    Examples:
-
-        parley ingest chat.json
-
-        parley ingest inbox/ --wait 30
-
-        parley ingest inbox/ --json | jq .outcome
-    """
-    found = [f for path in files for f in (sorted(path.rglob("*.json")) if path.is_dir() else [path])]
-    failures = 0
-    with client_of(tenant) as client:
-        for file in track(found, "handing in", console=output.err, disable=json_ or len(found) < 2):
-            try:
-                answer = client.start(_body(file, client), wait=wait)
-            except ParleyError as error:
-                failures += 1
-                output.err.print(Text(f"{file}: {error.message}", "red"))
-                continue
-            if json_:
-                output.as_json(answer)
-            else:
-                output.out.print(
-                    f"{answer.outcome:>9}  {answer.status.value:<19}  {answer.id}  {file}", highlight=False
-                )
-    if failures:
-        raise typer.Exit(1)
-
-
-def _body(file: Path, client: ParleyClient) -> dict[str, Any]:
-    try:
-        body = json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise InvalidInput(f"cannot be read as JSON: {error}") from None
-    if not isinstance(body, dict):
-        raise InvalidInput("is not a JSON object")
-    audio = body.get("audio")
-    if isinstance(audio, list):
-        body["audio"] = [_uploaded(item, file.parent, client) for item in audio]
-    return body
-
-
-def _uploaded(item: Any, folder: Path, client: ParleyClient) -> Any:
-    """The entry with its local file uploaded. A file is looked for beside the JSON and one folder above it."""
-    if not isinstance(item, dict) or "file" not in item:
-        return item
-    places = [folder / str(item["file"]), folder.parent / str(item["file"])]
-    audio = next((place for place in places if place.is_file()), None)
-    if audio is None:
-        raise InvalidInput.of("audio.file", f"{item['file']} is not there")
-    return {"id": client.upload(audio), **{k: v for k, v in item.items() if k != "file"}}
 
 
 def show(conversation: Conversation, tenant: TenantOption = None, json_: Json = False) -> None:
@@ -295,6 +229,6 @@ def body(
 
 def register(app: typer.Typer) -> None:
     """Adds the commands to the application."""
-    for command in (ingest, search, show, explain, rerun):
+    for command in (search, show, explain, rerun):
         app.command()(command)
     app.add_typer(dead_letters, name="dead-letters")

@@ -2,8 +2,9 @@
 
 import typer
 
-from cli import commands, history, people, platform, sources, stack, upkeep
+from cli import commands, history, imports, people, platform, sources, stack, upkeep
 from cli.demo.command import demo
+from cli.ingest.command import ingest
 
 app = typer.Typer(
     name="parley",
@@ -13,7 +14,9 @@ app = typer.Typer(
 )
 stack.register(app)
 app.command()(demo)
+app.command()(ingest)
 commands.register(app)
+imports.register(app)
 platform.register(app)
 sources.register(app)
 people.register(app)

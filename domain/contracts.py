@@ -82,13 +82,15 @@ class ReconcileRequest(Frozen):
 
 class ReconcileResult(Frozen):
     """started: pending entries; restarted: runs Temporal had lost; dead_lettered: runs that ended without a
-    conclusion; deferred: entries that could not be looked at this time; events: raw events read to their end."""
+    conclusion; deferred: entries that could not be looked at this time; events: raw events read to their end; imports:
+    those that were started."""
 
     started: int = 0
     restarted: int = 0
     dead_lettered: int = 0
     deferred: int = 0
     events: int = 0
+    imports: int = 0
 
 
 class IngestResult(Frozen):
@@ -177,10 +179,90 @@ class ConcludeResult(Frozen):
     dead_letter_id: IdStr | None = None
 
 
+class ImportRef(Frozen):
+    """Which run of which import. Each resumption has the next entry: an older run may not write any more."""
+
+    tenant_id: TenantIdStr
+    import_id: IdStr
+    entry: int = Field(ge=1)
+
+    @property
+    def workflow_id(self) -> str:
+        return f"import/{self.tenant_id}/{self.import_id}/{self.entry}"
+
+
+class ImportRun(Frozen):
+    """Input of ImportWorkflow. stretches: after so many it continues as new, long before its history grows heavy."""
+
+    ref: ImportRef
+    stretches: int = Field(default=200, ge=1, le=1000)
+
+
+class StretchEnd(StrEnum):
+    """Why a stretch of rows ended: its time was up, live traffic has to go first, or nothing is left to do."""
+
+    MORE = "more"
+    WAIT = "wait"
+    DONE = "done"
+    PAUSED = "paused"
+    CANCELLED = "cancelled"
+    SUPERSEDED = "superseded"
+
+
+class ImportRowsRequest(Frozen):
+    """One stretch: rows are read and accepted, batch by batch, from the checkpoint on, for about so many seconds."""
+
+    ref: ImportRef
+    seconds: float = Field(default=60.0, gt=0, le=600)
+
+
+class ImportRowsResult(Frozen):
+    """Counts are of the whole import so far; percent of the file's bytes, 0 to 100. wait_seconds: when to look again
+    whether there is room."""
+
+    end: StretchEnd
+    wait_seconds: float = Field(default=0.0, ge=0, le=3600)
+    rows: int = 0
+    created: int = 0
+    revised: int = 0
+    unchanged: int = 0
+    failed: int = 0
+    percent: float = 0.0
+
+
+class ImportOutcome(Frozen):
+    """Result of ImportWorkflow. A run that fails or is cancelled in Temporal has none."""
+
+    end: StretchEnd
+    rows: int = 0
+    failed: int = 0
+
+
+class ImportConclusion(StrEnum):
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ConcludeImportRequest(Frozen):
+    """How an import ends that was not read to its end. `reason` is an error's code or a *_REASON constant."""
+
+    ref: ImportRef
+    conclusion: ImportConclusion
+    reason: Code
+    detail: Detail = ""
+
+
+class ConcludeImportResult(Frozen):
+    """concluded: False when it had ended, was paused or belongs to a newer run by then."""
+
+    concluded: bool
+
+
 class QueueKind(StrEnum):
     """Which task queue serves a contract. ENGINE queues are one per engine kind: `parley-{family}-{kind}`."""
 
     CONVERSATIONS = "conversations"
+    IMPORTS = "imports"
     TRANSCRIPTION = "transcription"
     LANGUAGE_MODEL = "language-model"
 
@@ -206,12 +288,15 @@ class Contract(Generic[I, O]):
 
 
 CONVERSATIONS_QUEUE = "parley-conversations"
+IMPORTS_QUEUE = "parley-imports"
+
+_ONLY_ONE = {QueueKind.CONVERSATIONS: CONVERSATIONS_QUEUE, QueueKind.IMPORTS: IMPORTS_QUEUE}
 
 
 def task_queue(queue: QueueKind, kind: str | None = None) -> str:
     """The task queue's name; engine queues need the engine's kind."""
-    if queue is QueueKind.CONVERSATIONS:
-        return CONVERSATIONS_QUEUE
+    if queue in _ONLY_ONE:
+        return _ONLY_ONE[queue]
     if kind is None:
         raise ValueError(f"queue {queue.value} needs the engine's kind")
     return f"parley-{queue.value}-{kind}"
@@ -252,6 +337,11 @@ CONCLUDE = Contract("conclude", ConcludeRequest, ConcludeResult, QueueKind.CONVE
 
 RECONCILE = Contract("reconcile", ReconcileRequest, ReconcileResult, QueueKind.CONVERSATIONS, "reconcile")
 
+IMPORT_ROWS = Contract("import_rows", ImportRowsRequest, ImportRowsResult, QueueKind.IMPORTS, "import_rows")
+CONCLUDE_IMPORT = Contract(
+    "conclude_import", ConcludeImportRequest, ConcludeImportResult, QueueKind.IMPORTS, "conclude"
+)
+
 CONTRACTS: tuple[Contract[Any, Any], ...] = (
     INGEST,
     TRANSCRIBE,
@@ -261,9 +351,12 @@ CONTRACTS: tuple[Contract[Any, Any], ...] = (
     PERSIST,
     CONCLUDE,
     RECONCILE,
+    IMPORT_ROWS,
+    CONCLUDE_IMPORT,
 )
 
 CONVERSATION_WORKFLOW = "ConversationWorkflow"
+IMPORT_WORKFLOW = "ImportWorkflow"
 RECONCILE_WORKFLOW = "ReconcileWorkflow"
 
 

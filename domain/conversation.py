@@ -114,6 +114,18 @@ class Note(Frozen):
     detail: Annotated[str, StringConstraints(max_length=500)]
 
 
+class Leg(Frozen):
+    """A stretch of a contact that one agent had. participant_id: the agent as the sender names them."""
+
+    number: int = Field(ge=1)
+    participant_id: str
+    queue: str | None = None
+    started_at: AwareDatetime
+    ended_at: AwareDatetime | None = None
+    hold_ms: int = 0
+    transferred_at: AwareDatetime | None = None
+
+
 class Conversation(Frozen):
     """The row as everything else sees it: no body, no original text.
 

@@ -27,6 +27,7 @@ MAX_PARTICIPANTS = 200
 MAX_METADATA_KEYS = 100
 MAX_AUDIO_FILES = 8
 MAX_ATTACHMENTS = 100
+MAX_LEGS = 50
 
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
 MetadataKey = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,62}$")]
@@ -94,6 +95,20 @@ class AudioIn(Frozen):
         return self
 
 
+class LegIn(Frozen):
+    """A stretch of a contact that one agent had: `agent` is a participant's id, stamps are as in messages.
+
+    hold_ms: how long the customer was on hold in it; transferred_at: when it was handed on to the next leg.
+    """
+
+    agent: Annotated[str, StringConstraints(min_length=1, max_length=200)]
+    queue: ShortText | None = None
+    started_at: Stamp
+    ended_at: Stamp | None = None
+    hold_ms: int = Field(default=0, ge=0, le=86_400_000)
+    transferred_at: Stamp | None = None
+
+
 class WordIn(Frozen):
     text: Annotated[str, StringConstraints(max_length=200)]
     start_ms: int = Field(ge=0)
@@ -147,6 +162,7 @@ class ConversationIn(Frozen):
         default_factory=dict
     )
     participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_PARTICIPANTS)] = ()
+    legs: Annotated[tuple[LegIn, ...], Field(max_length=MAX_LEGS)] = ()
     closed: bool | None = None
     messages: Annotated[tuple[MessageIn, ...], Field(max_length=MAX_MESSAGES)] | None = None
     audio: Annotated[tuple[AudioIn, ...], Field(min_length=1, max_length=MAX_AUDIO_FILES)] | None = None
@@ -175,6 +191,9 @@ class ConversationIn(Frozen):
         for position, segment in enumerate(self.transcript.segments if self.transcript else ()):
             if segment.speaker not in known:
                 raise ValueError(f"transcript.segments[{position}].speaker is not one of the participants")
+        for position, leg in enumerate(self.legs):
+            if leg.agent not in known:
+                raise ValueError(f"legs[{position}].agent is not one of the participants")
         return self
 
 

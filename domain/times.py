@@ -101,6 +101,20 @@ def canonical_stamp(stamp: str | None, *, field: str = "at") -> str | None:
     return _to_utc(moment, field).isoformat().replace("+00:00", "Z")
 
 
+def seconds_between(start: str | None, end: str | None) -> float | None:
+    """How long it is from one stamp to the other; None when that cannot be told without a zone, or is negative."""
+    if start is None or end is None:
+        return None
+    try:
+        first, last = _parse(start, "start")[0], _parse(end, "end")[0]
+    except InvalidInput:
+        return None
+    if (first.tzinfo is None) != (last.tzinfo is None):
+        return None
+    seconds = (last - first).total_seconds()
+    return seconds if seconds >= 0 else None
+
+
 def is_zone(name: str) -> bool:
     """Whether `name` is an IANA time zone this machine knows."""
     try:

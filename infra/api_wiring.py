@@ -13,8 +13,7 @@ from infra.telemetry.observer import ProcessObserver
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.queues import TemporalQueues, task_queues
-from infra.wiring import Storage, build_events, build_readers, open_storage
-from services.accept_conversation import AcceptConversation
+from infra.wiring import Storage, build_accept, build_events, build_readers, open_storage
 from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
 from services.catalogue import Catalogue
@@ -24,6 +23,7 @@ from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
+from services.imports import Imports
 from services.listen import ListenToCall
 from services.observation import Observer
 from services.passwords import Passwords
@@ -68,16 +68,14 @@ async def open_api_services(
 def build_api_services(
     settings: Settings,
     storage: Storage,
-    orchestrator: Orchestrator,
+    orchestrator: TemporalOrchestrator,
     queues: QueueInspector,
     observer: Observer,
     readers: Readers | None = None,
 ) -> ApiServices:
     """The use cases on storage that is open. `readers` in the place of those of `engines.formats`."""
     database, content = storage.database, storage.content
-    accept = AcceptConversation(
-        database, content, orchestrator, audio_url_hosts=settings.audio_url_hosts, observer=observer
-    )
+    accept = build_accept(settings, storage, orchestrator, observer)
     readers = readers or build_readers()
     master_key = resolve_key(settings.master_key)
     tokens, passwords = UploadTokens(master_key), Passwords()
@@ -92,6 +90,7 @@ def build_api_services(
         explain=Explain(database, orchestrator),
         reenter=Reenter(database, orchestrator),
         uploads=Uploads(database, content, tokens, max_bytes=settings.max_upload_bytes),
+        imports=Imports(database, content, orchestrator, max_bytes=settings.max_import_bytes),
         search=SearchConversations(database, storage.search),
         dashboard=ReadDashboard(database),
         listen=ListenToCall(database, content),

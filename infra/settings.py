@@ -141,6 +141,9 @@ class Settings(BaseSettings):
     """How callers reach the API: base of every link in answers."""
     max_body_bytes: int = Field(32 * MIB, gt=0)
     max_upload_bytes: int = Field(512 * MIB, gt=0)
+    max_import_bytes: int = Field(1024 * MIB, gt=0)
+    paced_open_runs: int = Field(40, ge=1, le=10_000)
+    """Runs of imported conversations that a tenant may have open at the same time."""
     max_audio_minutes: float = Field(240.0, gt=0)
     audio_url_hosts: Names = ()
     """Hosts audio may be pulled from; empty: none."""

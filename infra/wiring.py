@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from domain.ids import new_id
+from domain.mapping import Format
 from engines.protocols import AudioDecoder, LanguageIdentifier, Redactor
 from infra.engine_pool import EnginePool
 from infra.readers import FormatReaders
@@ -19,11 +20,17 @@ from infra.secrets import resolve, resolve_key
 from infra.settings import Settings
 from infra.telemetry.pools import pools_shown
 from services.accept_conversation import AcceptConversation
+from services.accept_many import AcceptMany
+from services.backlog import BULK_LIMIT_SECONDS, BacklogLimit, StoredBacklogAge
 from services.call_plan import NUMBERS, CallShape
 from services.guarded_engines import EngineGuard
+from services.import_reading import Reading, Readings
+from services.import_rows import ImportRows
+from services.observation import Observer
+from services.ports import Orchestrator
 from services.pull_audio import AudioPuller
 from services.read_events import ReadEvents
-from services.readers import Readers
+from services.readers import Readers, reading_of
 from services.receive import ReceiveArrivals
 from services.receive_events import ReceiveEvents
 from storage.content import open_content_store
@@ -31,7 +38,7 @@ from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.engine_secrets import PostgresEngineSecrets
 from storage.postgres.tenant_keys import PostgresDataKeys
-from storage.protocols import ContentStore, Database
+from storage.protocols import ContentStore, Database, Source
 from storage.search.port import SearchIndex
 
 if TYPE_CHECKING:
@@ -122,6 +129,39 @@ def build_language_identifier() -> LanguageIdentifier:
     from engines.languages.identify import LinguaIdentifier
 
     return LinguaIdentifier()
+
+
+def readings(readers: Readers | None = None) -> Readings:
+    """Who reads the files of a source, and by which mapping."""
+    readers = readers or build_readers()
+
+    def reading(source: Source, form: Format) -> Reading:
+        return Reading(*reading_of(readers, source, form))
+
+    return reading
+
+
+def bulk_limit(database: PostgresDatabase) -> BacklogLimit:
+    """Bulk goes on while live traffic is taken up at once."""
+    return BacklogLimit(StoredBacklogAge(database), limit_seconds=BULK_LIMIT_SECONDS)
+
+
+def build_accept(
+    settings: Settings, storage: Storage, orchestrator: Orchestrator, observer: Observer | None = None
+) -> AcceptConversation:
+    return AcceptConversation(
+        storage.database,
+        storage.content,
+        orchestrator,
+        audio_url_hosts=settings.audio_url_hosts,
+        observer=observer,
+    )
+
+
+def build_import_rows(storage: Storage, accept: AcceptConversation, readings: Readings) -> ImportRows:
+    database, content = storage.database, storage.content
+    many = AcceptMany(database, content, accept)
+    return ImportRows(database, content, many, ReceiveArrivals(database, accept), readings, bulk_limit(database))
 
 
 def build_audio_puller(settings: Settings, content: ContentStore) -> AudioPuller:

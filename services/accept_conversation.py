@@ -1,6 +1,7 @@
 """Accepting a conversation: sealed content, a row, a started workflow; never lost, never doubled.
 
-The row is the acceptance. A start that Temporal does not take now is made later by the reconciler.
+The row is the acceptance. A start that Temporal does not take now is made later by the reconciler; what comes in the
+backfill lane is left to the dispatcher, who starts it paced.
 """
 
 from collections.abc import Collection, Mapping
@@ -154,7 +155,7 @@ class AcceptConversation:
 
     async def _start(self, accepted: Accepted) -> Acceptance:
         started = False
-        if accepted.entry is not None:
+        if accepted.entry is not None and accepted.entry.run.lane is not Lane.BACKFILL:
             started = await start_entry(self._database, self._orchestrator, accepted.entry, accepted.conversation)
         return Acceptance(accepted.conversation, accepted.outcome, accepted.entry, started)
 

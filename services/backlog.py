@@ -13,6 +13,10 @@ from services.briefly import Briefly
 from storage.protocols import Database
 
 LIMIT_SECONDS = 900.0
+
+BULK_LIMIT_SECONDS = 30.0
+"""Bulk goes on only while no live conversation of its tenant has waited longer than this."""
+
 CACHE_SECONDS = 2.0
 _RETRY_SECONDS = (5.0, 120.0)
 
@@ -46,6 +50,10 @@ class BacklogState:
         return max(0.0, self.limit - self.age)
 
     @property
+    def full(self) -> bool:
+        return self.age > self.limit
+
+    @property
     def retry_after(self) -> float:
         """When to look again, in seconds: a tenth of the excess and more, so that senders do not all come at once."""
         low, high = _RETRY_SECONDS
@@ -53,7 +61,7 @@ class BacklogState:
 
     def require_room(self) -> None:
         """Raises LimitExceeded when the backlog is too old."""
-        if self.age > self.limit:
+        if self.full:
             raise LimitExceeded(
                 f"the oldest conversation has waited {self.age:.0f} s to be taken up; more are accepted once that is "
                 f"below {self.limit:.0f} s",

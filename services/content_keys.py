@@ -28,3 +28,8 @@ def transcript(run: RunRef, transcript_id: str) -> str:
 def sealed_rendition(run: RunRef) -> str:
     """The original turns and the map that leads from masks back to them. One key an entry: entries never mix."""
     return f"{run.tenant_id}/conversations/{run.conversation_id}/{run.revision}/original-{run.entry}.json"
+
+
+def imported(tenant_id: str, import_id: str) -> str:
+    """The file of an import, until it has been read to its end."""
+    return f"{tenant_id}/imports/{import_id}"

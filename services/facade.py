@@ -11,6 +11,7 @@ from services.dashboard import ReadDashboard
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.idempotency import Idempotency
+from services.imports import Imports
 from services.listen import ListenToCall
 from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator
@@ -47,6 +48,7 @@ class ApiServices:
     explain: Explain
     reenter: Reenter
     uploads: Uploads
+    imports: Imports
     search: SearchConversations
     dashboard: ReadDashboard
     listen: ListenToCall

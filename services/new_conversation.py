@@ -9,6 +9,7 @@ from domain.errors import InvalidInput
 from domain.ids import derived_id
 from domain.intake import ConversationIn
 from domain.times import Stamp, StampContext, read_stamp
+from services.legs import legs_of
 from storage.protocols import NewConversation, Source
 
 
@@ -42,6 +43,7 @@ def new_conversation(
         ended_at=end,
         notes=notes,
         closed=intake.closed if intake.closed is not None else closes_at_once,
+        legs=legs_of(intake, context),
     )
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Protocol
 
-from domain.contracts import RunRef
+from domain.contracts import ImportRef, RunRef
 from domain.conversation import Conversation, Frozen
+from domain.imports import Import
 from storage.protocols import RunEntry
 
 
@@ -49,6 +50,14 @@ class Orchestrator(Protocol):
 
     def link(self, run: RunRef, temporal_run_id: str | None = None) -> str | None:
         """Address of the run in the Temporal Web UI, when one is configured."""
+        ...
+
+
+class ImportStarter(Protocol):
+    """Starts the run of an import. Raises Unavailable when Temporal does not answer."""
+
+    async def start_import(self, ref: ImportRef, found: Import) -> None:
+        """Idempotent: a run that is there, or was, is left as it is, unless it failed."""
         ...
 
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from domain.conversation import Channel, Conversation, Status
+from domain.conversation import Channel, Conversation, Leg, Status
 from domain.engine import EngineCall
 from domain.errors import NotFound
 from domain.fields import CustomField
@@ -44,6 +44,7 @@ class Overview:
     skipped: tuple[TaskRun, ...]
     values: tuple[FieldValue, ...]
     fields: Mapping[str, CustomField]
+    legs: tuple[Leg, ...]
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ class ReadConversation:
             entries = await tx.runs.list(conversation_id)
             fields = await _fields(tx)
             values = await tx.values.current(conversation_id, Layer.EFFECTIVE)
+            legs = await tx.legs.of(conversation_id)
         newest = latest_runs(runs)
         return Overview(
             conversation=conversation,
@@ -129,6 +131,7 @@ class ReadConversation:
             skipped=tuple(run for run in newest if run.state is RunState.SKIPPED),
             values=_visible(values, fields, sensitive=sensitive),
             fields=fields,
+            legs=tuple(legs),
         )
 
     async def words(self, tenant_id: str, conversation_id: str, revision: int | None = None) -> Words:

@@ -11,7 +11,7 @@ from domain.arrivals import Arrival, RawItem
 from domain.errors import InvalidInput, TooLarge, where
 from domain.mapping import SourceMapping
 from engines.protocols import FormatReader
-from services.readers import Readers
+from services.readers import Readers, reading_of
 from storage.protocols import Source
 
 MAX_ITEMS = 500
@@ -50,12 +50,7 @@ class ReadEvents:
     async def read(self, source: Source, body: bytes, media_type: str, received_at: datetime) -> Sequence[ReadItem]:
         """Every item with what became of it; never raises for what the body holds."""
         try:
-            reader = self._readers.reader(source.format)
-            mapping = source.mapping
-            if mapping is None and source.preset is not None:
-                _, mapping = self._readers.preset(source.preset)
-            if mapping is not None:
-                mapping = with_channel(mapping, source)
+            reader, mapping = reading_of(self._readers, source, source.format)
         except InvalidInput as error:
             return [ReadItem(1, error=error)]
         async with self._gate:
@@ -82,13 +77,6 @@ class ReadEvents:
             _log.exception("the reader of %s failed: %s", source.format.value, where(error), exc_info=False)
             return [ReadItem(1, error=_defect(error))]
         return found
-
-
-def with_channel(mapping: SourceMapping, source: Source) -> SourceMapping:
-    """What all of a source's conversations are need not be said once more in its mapping."""
-    if mapping.channel is not None or source.channel is None:
-        return mapping
-    return mapping.model_copy(update={"channel": source.channel})
 
 
 def _read_item(reader: FormatReader, mapping: SourceMapping | None, source: Source, item: RawItem) -> ReadItem:

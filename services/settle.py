@@ -1,4 +1,4 @@
-"""What follows an acceptance: the run of a new revision, or the end of a thread's wait because it was closed."""
+"""What follows an acceptance: legs, the run of a new revision, the end of a thread's wait because it was closed."""
 
 from domain.clock import utc_now
 from domain.contracts import SETTLING_REASON
@@ -18,6 +18,8 @@ async def settle(
     a conversation say so only by telling it again.
     """
     conversation = accepted.conversation
+    if new.legs and accepted.outcome is not AcceptOutcome.UNCHANGED:
+        await tx.legs.put(conversation.id, new.intake.source, new.legs)
     if accepted.outcome is AcceptOutcome.REVISED:
         revised = await tx.runs.enter(
             conversation.id,

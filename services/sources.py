@@ -12,8 +12,8 @@ from domain.sources import KEYED, NewSource, SourceChange
 from domain.times import StampContext
 from services.event_keys import check_expression
 from services.new_conversation import new_conversation, require_channel
-from services.read_events import ReadEvents, ReadItem, with_channel
-from services.readers import Readers
+from services.read_events import ReadEvents, ReadItem
+from services.readers import Readers, with_channel
 from storage.protocols import Database, Source, SourceHealth
 
 _MAPPED = (Format.JSON, Format.TABLE, Format.RECORDING)

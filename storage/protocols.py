@@ -17,10 +17,11 @@ from typing import Annotated, Protocol
 from pydantic import Field, SecretStr, SkipValidation
 
 from domain.audio import AudioFacts
-from domain.contracts import ConversationRun, RunRef
-from domain.conversation import Channel, Conversation, Frozen, Lane, Note, Stage, StageState, StageStatus, Status
+from domain.contracts import ConversationRun, ImportRef, RunRef
+from domain.conversation import Channel, Conversation, Frozen, Lane, Leg, Note, Stage, StageState, StageStatus, Status
 from domain.engine import EngineCall, EngineConfig
 from domain.fields import CustomField, Owner
+from domain.imports import Analysis, Import, ImportRow, RowOutcome
 from domain.intake import ConversationIn, ConversationPatch
 from domain.ledger import TaskRun
 from domain.mapping import Format, SourceMapping
@@ -64,6 +65,7 @@ class NewConversation(Frozen):
     fills: bool = False
     replaces_people: bool = False
     writers: frozenset[str] = frozenset()
+    legs: tuple[Leg, ...] = ()
 
 
 class Accepted(Frozen):
@@ -318,6 +320,16 @@ class Partner(Frozen):
     name: str
 
 
+class Known(Frozen):
+    """A conversation that is there already. same: it has had the content that was asked for."""
+
+    id: str
+    channel: Channel
+    revision: int
+    closed: bool
+    same: bool
+
+
 class ConversationFilter(Frozen):
     """For lists: built-in columns only; richer questions go to search."""
 
@@ -411,6 +423,53 @@ class SourceEvents(Protocol):
         ...
 
 
+class Bulk(Protocol):
+    """Many conversations in one round trip each."""
+
+    async def insert(self, new: Sequence[NewConversation], lane: Lane) -> frozenset[str]:
+        """Those that are new are inserted, each with its first entry; answers their ids. The others are left alone."""
+        ...
+
+    async def known(self, keys: Sequence[tuple[str, str, str]]) -> Sequence[Known | None]:
+        """What is there under each (source, external_id), and whether it has had the content of this hash."""
+        ...
+
+
+class Legs(Protocol):
+    async def put(self, conversation_id: str, source: str, legs: Sequence[Leg]) -> None:
+        """In the place of those that were there."""
+        ...
+
+    async def of(self, conversation_id: str) -> Sequence[Leg]: ...
+
+
+class Imports(Protocol):
+    async def create(self, new: Import, actor: str) -> None: ...
+    async def get(self, import_id: str) -> Import: ...
+    async def locked(self, import_id: str) -> Import:
+        """As `get`; nobody else may change it until the transaction ends."""
+        ...
+
+    async def list(self, page: Page) -> Sequence[Import]:
+        """Newest first; `page.after` is (created_at, id)."""
+        ...
+
+    async def save(self, changed: Import) -> None:
+        """State, entry and checkpoint. It counts as heard of just now."""
+        ...
+
+    async def add_rows(self, import_id: str, rows: Sequence[ImportRow]) -> None: ...
+    async def rows(
+        self, import_id: str, *, outcome: RowOutcome | None, after: tuple[int, int] | None, limit: int
+    ) -> Sequence[ImportRow]:
+        """In the file's order; `after` is the last (number, part) of the page before."""
+        ...
+
+    async def analysis(self, import_id: str) -> Analysis:
+        """Statuses of the conversations that the import made or revised."""
+        ...
+
+
 class Runs(Protocol):
     """Entries, the lease, and stage states."""
 
@@ -458,7 +517,15 @@ class Runs(Protocol):
         ...
 
     async def backlog_age_seconds(self) -> float:
-        """How long the oldest accepted conversation has waited that no run has begun yet; 0 when none waits."""
+        """How long the oldest conversation of the live lane has waited that no run has begun yet; 0 when none waits."""
+        ...
+
+    async def open_paced(self) -> int:
+        """How many runs of the backfill lane have been started and have not ended."""
+        ...
+
+    async def paced(self, limit: int) -> Sequence[RunEntry]:
+        """Entries of the backfill lane that may be started now, oldest first."""
         ...
 
 
@@ -698,6 +765,9 @@ class TenantTx(Protocol):
     uploads: Uploads
     idempotency: Idempotency
     audit: Audit
+    bulk: Bulk
+    legs: Legs
+    imports: Imports
 
 
 class ApiKeyRecord(Frozen):
@@ -736,12 +806,20 @@ class Platform(Protocol):
 
     async def api_key(self, key_hash: bytes) -> ApiKeyRecord | None: ...
     async def due_entries(self, limit: int, *, older_than_seconds: float) -> Sequence[RunRef]:
-        """Pending entries whose not_before has passed and that are older than the grace given."""
+        """Pending entries of the live lane whose not_before has passed and that are older than the grace given."""
         ...
 
     async def stale_leases(self, limit: int, *, older_than_seconds: float) -> Sequence[RunRef]: ...
     async def due_events(self, limit: int) -> Sequence[tuple[str, str]]:
         """(tenant, event) of accepted events that nobody reads."""
+        ...
+
+    async def due_imports(self, limit: int, *, fresh_seconds: float, silent_seconds: float) -> Sequence[ImportRef]:
+        """Imports that nobody has begun after `fresh_seconds`, or that run and were silent for `silent_seconds`."""
+        ...
+
+    async def paced_tenants(self) -> Sequence[str]:
+        """Ids of tenants with entries of the backfill lane that may be started now."""
         ...
 
     async def lead(self, name: str, holder: str, ttl_seconds: float) -> bool:

@@ -53,6 +53,10 @@ class Wiring(Protocol):
         """Folds rollups until `stop` is set."""
         ...
 
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        """Starts what waits in the backfill lane, paced, until `stop` is set."""
+        ...
+
 
 Work = Coroutine[None, None, None]
 
@@ -152,6 +156,7 @@ def _beside(roles: Sequence[RoleSpec], client: Client, wiring: Wiring, stop: asy
         Hosted.RECONCILER_SCHEDULE: lambda: keep_reconcile_schedule(client, stop),
         Hosted.SEARCH_INDEXER: lambda: wiring.run_indexer(stop),
         Hosted.ROLLUP_FOLDER: lambda: wiring.run_folder(stop),
+        Hosted.DISPATCHER: lambda: wiring.run_dispatcher(stop),
     }
     wanted = [name for name in hosted if any(name in role.hosts for role in roles)]
     return [_keep_up(name.value, hosted[name], stop) for name in wanted]

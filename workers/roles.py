@@ -11,11 +11,13 @@ from domain.contracts import CONTRACTS, QueueKind, task_queue
 from domain.conversation import Frozen, Slug
 from domain.errors import ParleyError
 from workflows.conversation import ConversationWorkflow
+from workflows.imports import ImportWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
 WORKFLOWS: dict[str, type] = {
     "ConversationWorkflow": ConversationWorkflow,
     "ReconcileWorkflow": ReconcileWorkflow,
+    "ImportWorkflow": ImportWorkflow,
 }
 
 
@@ -32,6 +34,7 @@ class Hosted(StrEnum):
     SEARCH_INDEXER = "search-indexer"
     ROLLUP_FOLDER = "rollup-folder"
     RECONCILER_SCHEDULE = "reconciler-schedule"
+    DISPATCHER = "dispatcher"
 
 
 Slots = Annotated[int, Field(ge=1, le=1000)]

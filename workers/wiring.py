@@ -10,6 +10,7 @@ from temporalio.client import Client
 
 from activities.analyze import AnalyzeActivity
 from activities.conclude import ConcludeActivity
+from activities.import_rows import ConcludeImportActivity, ImportRowsActivity
 from activities.ingest import IngestActivity
 from activities.normalize import NormalizeActivity
 from activities.persist import PersistActivity
@@ -24,7 +25,9 @@ from infra.telemetry.observer import ProcessObserver
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.wiring import Storage
 from services.accept_conversation import AcceptConversation
+from services.dispatch import Dispatcher, run_dispatcher
 from services.fold_rollups import run_folder
+from services.import_starts import ImportStarts
 from services.index import run_indexer
 from services.reconcile import Reconciler
 from workers.serve import Activity
@@ -53,6 +56,8 @@ class WorkerWiring:
             contracts.PERSIST.name: lambda: PersistActivity(self._storage.database).persist,
             contracts.CONCLUDE.name: lambda: ConcludeActivity(self._storage.database).conclude,
             contracts.RECONCILE.name: self._reconcile,
+            contracts.IMPORT_ROWS.name: self._import_rows,
+            contracts.CONCLUDE_IMPORT.name: lambda: ConcludeImportActivity(self._storage.database).conclude_import,
         }
         return {name: build[name]() for name in names}
 
@@ -61,6 +66,17 @@ class WorkerWiring:
 
     async def run_folder(self, stop: asyncio.Event) -> None:
         await run_folder(self._storage.database, stop)
+
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        database = self._storage.database
+        dispatcher = Dispatcher(
+            database, self._orchestrator, wiring.bulk_limit(database), open_runs=self._settings.paced_open_runs
+        )
+        await run_dispatcher(database, dispatcher, stop)
+
+    @cached_property
+    def _orchestrator(self) -> TemporalOrchestrator:
+        return TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url, tracing=self._tracing)
 
     @cached_property
     def _engines(self) -> EnginePool:
@@ -102,12 +118,18 @@ class WorkerWiring:
         return AnalyzeActivity(self._storage.database, self._engines, shape, self._observer).analyze
 
     def _reconcile(self) -> Activity:
-        orchestrator = TemporalOrchestrator(self._client, ui_url=self._settings.temporal_ui_url, tracing=self._tracing)
-        database, content = self._storage.database, self._storage.content
-        hosts = self._settings.audio_url_hosts
-        accept = AcceptConversation(database, content, orchestrator, audio_url_hosts=hosts, observer=self._observer)
-        events = wiring.build_events(database, content, accept, wiring.build_readers())
-        return ReconcileActivity(Reconciler(database, orchestrator, events=events)).reconcile
+        database, orchestrator = self._storage.database, self._orchestrator
+        events = wiring.build_events(database, self._storage.content, self._accept, wiring.build_readers())
+        reconciler = Reconciler(database, orchestrator, events=events)
+        return ReconcileActivity(reconciler, ImportStarts(database, orchestrator)).reconcile
+
+    def _import_rows(self) -> Activity:
+        rows = wiring.build_import_rows(self._storage, self._accept, wiring.readings())
+        return ImportRowsActivity(rows).import_rows
+
+    @cached_property
+    def _accept(self) -> AcceptConversation:
+        return wiring.build_accept(self._settings, self._storage, self._orchestrator, self._observer)
 
 
 @asynccontextmanager

@@ -40,7 +40,9 @@ async def open_upload(
     return await once(request, caller, body.raw, open_)
 
 
-@router.put("/{upload_id}", response_model=UploadOut, openapi_extra={"x-bytes": True, "x-token": True})
+@router.put(
+    "/{upload_id}", response_model=UploadOut, openapi_extra={"x-bytes": ["application/octet-stream"], "x-token": True}
+)
 async def put_upload(
     request: Request,
     upload_id: UploadId,

@@ -7,7 +7,7 @@ from pydantic import Field
 
 from api.schemas.common import NoteOut, Out, StageOut
 from api.schemas.values import FieldBrief
-from domain.conversation import Channel, Conversation, Direction, MetadataValue, Participant, Role, Stage, Status
+from domain.conversation import Channel, Conversation, Direction, Leg, MetadataValue, Participant, Role, Stage, Status
 from domain.ledger import REASONS, TaskRun
 from domain.traces import trace_id
 from services.read_conversation import Overview
@@ -56,6 +56,23 @@ class ParticipantOut(Out):
             role=participant.role,
             name=participant.name if participant.role in _SHOWN_BY_NAME else None,
         )
+
+
+class LegOut(Out):
+    """A stretch of the contact that one agent had; `agent` is a participant's id."""
+
+    number: int
+    agent: str
+    queue: str | None
+    started_at: datetime
+    ended_at: datetime | None
+    hold_ms: int
+    transferred_at: datetime | None
+
+    @classmethod
+    def of(cls, leg: Leg) -> "LegOut":
+        values = {name: getattr(leg, name) for name in cls.model_fields if name != "agent"}
+        return cls(agent=leg.participant_id, **values)
 
 
 class SkippedOut(Out):
@@ -116,6 +133,7 @@ class ConversationOut(ConversationRow):
     merged_into: str | None = Field(description="The conversation this one turned out to be a part of.")
     metadata: dict[str, MetadataValue]
     participants: list[ParticipantOut]
+    legs: list[LegOut] = Field(description="Of this contact: who had it when.")
     notes: list[NoteOut]
     stages: list[StageOut]
     skipped: list[SkippedOut]
@@ -132,6 +150,7 @@ class ConversationOut(ConversationRow):
             merged_into=conversation.merged_into,
             metadata=conversation.metadata,
             participants=[ParticipantOut.of(p) for p in conversation.participants],
+            legs=[LegOut.of(leg) for leg in overview.legs],
             notes=[NoteOut(code=n.code, detail=n.detail) for n in conversation.notes],
             stages=[StageOut.of(s) for s in conversation.stages],
             skipped=[SkippedOut.of(run) for run in overview.skipped],

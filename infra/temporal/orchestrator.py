@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -14,8 +14,17 @@ from temporalio.common import Priority, WorkflowIDConflictPolicy, WorkflowIDReus
 from temporalio.exceptions import WorkflowAlreadyStartedError
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.contracts import CONVERSATION_WORKFLOW, CONVERSATIONS_QUEUE, RunRef
+from domain.contracts import (
+    CONVERSATION_WORKFLOW,
+    CONVERSATIONS_QUEUE,
+    IMPORT_WORKFLOW,
+    IMPORTS_QUEUE,
+    ImportRef,
+    ImportRun,
+    RunRef,
+)
 from domain.conversation import Conversation, Lane
+from domain.imports import Import
 from infra.telemetry.stages import run_attributes
 from infra.temporal import search_attributes
 from infra.temporal.failures import describe
@@ -36,7 +45,7 @@ _MISSING_POLL_SECONDS = 0.25
 
 
 class TemporalOrchestrator:
-    """Fulfils `services.ports.Orchestrator`. `ui_url` is the base address of the Web UI, empty for none.
+    """Fulfils `services.ports.Orchestrator` and `ImportStarter`. `ui_url`: base address of the Web UI, empty for none.
 
     The client may be lazy: every call is bounded, so a Temporal that is away is Unavailable in seconds.
     """
@@ -95,10 +104,7 @@ class TemporalOrchestrator:
                     task_queue=self._task_queue,
                     id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
                     id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
-                    priority=Priority(
-                        priority_key=PRIORITY[run.lane],
-                        fairness_key=run.tenant_id.encode()[:_FAIRNESS_BYTES].decode(),
-                    ),
+                    priority=_priority(run.lane, run.tenant_id),
                     search_attributes=search_attributes.at_start(entry, conversation),
                     static_summary=_summary(entry, conversation),
                     rpc_timeout=RPC_TIMEOUT,
@@ -106,6 +112,23 @@ class TemporalOrchestrator:
             except WorkflowAlreadyStartedError as already:
                 return already.run_id or ""
         return handle.first_execution_run_id or handle.result_run_id or ""
+
+    async def start_import(self, ref: ImportRef, found: Import) -> None:
+        """See `services.ports.ImportStarter`."""
+        async with bounded("start an import"):
+            with suppress(WorkflowAlreadyStartedError):
+                await self._client.start_workflow(
+                    IMPORT_WORKFLOW,
+                    ImportRun(ref=ref),
+                    id=ref.workflow_id,
+                    task_queue=IMPORTS_QUEUE,
+                    id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+                    id_reuse_policy=WorkflowIDReusePolicy.ALLOW_DUPLICATE_FAILED_ONLY,
+                    priority=_priority(Lane.BACKFILL, ref.tenant_id),
+                    search_attributes=search_attributes.of_import(ref, found),
+                    static_summary=f"{'dry run' if found.dry_run else 'import'} into {found.source}, {found.format}",
+                    rpc_timeout=RPC_TIMEOUT,
+                )
 
     async def inspect(self, run: RunRef) -> RunInspection:
         description = await self._describe(run)
@@ -187,6 +210,10 @@ class TemporalOrchestrator:
             last_failure=failure,
             next_retry_at=next_try.ToDatetime(UTC) if waiting and next_try is not None else None,
         )
+
+
+def _priority(lane: Lane, tenant_id: str) -> Priority:
+    return Priority(priority_key=PRIORITY[lane], fairness_key=tenant_id.encode()[:_FAIRNESS_BYTES].decode())
 
 
 def _summary(entry: RunEntry, conversation: Conversation) -> str:

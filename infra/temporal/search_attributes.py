@@ -10,9 +10,10 @@ from temporalio.client import Client
 from temporalio.common import SearchAttributeKey, SearchAttributePair, TypedSearchAttributes
 from temporalio.service import RPCError, RPCStatusCode
 
-from domain.contracts import Attribute
-from domain.conversation import Conversation
+from domain.contracts import Attribute, ImportRef
+from domain.conversation import Conversation, Lane
 from domain.errors import ParleyError, Unavailable
+from domain.imports import Import
 from storage.protocols import RunEntry
 
 _VISIBLE_SECONDS = 10.0
@@ -39,6 +40,12 @@ def at_start(entry: RunEntry, conversation: Conversation) -> TypedSearchAttribut
         Attribute.SOURCE: conversation.source,
         Attribute.LANE: entry.run.lane.value,
     }
+    return TypedSearchAttributes([SearchAttributePair(key(name), value) for name, value in values.items()])
+
+
+def of_import(ref: ImportRef, found: Import) -> TypedSearchAttributes:
+    """What an import's run carries from its first event."""
+    values = {Attribute.TENANT: ref.tenant_id, Attribute.SOURCE: found.source, Attribute.LANE: Lane.BACKFILL.value}
     return TypedSearchAttributes([SearchAttributePair(key(name), value) for name, value in values.items()])
 
 

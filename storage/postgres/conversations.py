@@ -42,11 +42,11 @@ with accepted as (
   insert into conversation as c (
     tenant_id, id, source, external_id, interaction_id, channel, started_at, started_offset_minutes, ended_at,
     direction, queue, team, campaign, language, tags, dispositions, metadata, participants, notes, closed,
-    content_key, content_hash, entries, kept_notes
+    content_key, content_hash, entries, kept_notes, lane
   )
   values (
     $1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21, $22,
-    case when $23::text is null then 0 else 1 end, $26
+    case when $23::text is null then 0 else 1 end, $26, coalesce($23::text, 'live')
   )
   on conflict do nothing
   returning {_COLUMNS}
@@ -122,6 +122,7 @@ with revised as (
       closed = $19,
       content_key = $20,
       content_hash = $3,
+      lane = coalesce($22::text, 'live'),
       updated_at = now()
   from (
     select coalesce(jsonb_agg(note), '[]') as kept
@@ -240,7 +241,7 @@ class PostgresConversations(Repository):
 
     async def accept(self, new: NewConversation, lane: Lane | None = None) -> Accepted:
         if new.based_on:
-            return await self._extend(new, new.based_on)
+            return await self._extend(new, new.based_on, lane)
         created = await self._insert(new, lane)
         if created is not None:
             return created
@@ -250,7 +251,8 @@ class PostgresConversations(Repository):
         if not found["known"]:
             # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
             await self._row(_LOCK, found["id"])
-            revised = await self._revise(found["id"], new, new.intake, started_anew=new.intake.started_at is not None)
+            anew = new.intake.started_at is not None
+            revised = await self._revise(found["id"], new, new.intake, lane, started_anew=anew)
             if revised is not None:
                 return revised
             found = await self._find_known(new)  # somebody else brought the same content in the meantime
@@ -303,7 +305,7 @@ class PostgresConversations(Repository):
             raise MergedAway.to(row["merged_into"])
         return row
 
-    async def _extend(self, new: NewConversation, based_on: int) -> Accepted:
+    async def _extend(self, new: NewConversation, based_on: int, lane: Lane | None) -> Accepted:
         """The next revision of the conversation, made from `based_on`."""
         await self._row(_LOCK, new.id)
         row = await self._row(_FIND_BY_ID, new.content_hash, new.id)
@@ -317,12 +319,20 @@ class PostgresConversations(Repository):
             people = {p.id: p for p in join_participants(known.participants, new.intake.participants)}
         kept = bounded_participants(_all(people), new.writers)
         says = new.intake.model_copy(update={"participants": kept})
-        revised = await self._revise(new.id, new, _filling(says, known) if new.fills else says, started_anew=False)
+        if new.fills:
+            says = _filling(says, known)
+        revised = await self._revise(new.id, new, says, lane, started_anew=False)
         assert revised is not None  # the row is locked, and its content is not known
         return revised
 
     async def _revise(
-        self, conversation_id: str, new: NewConversation, says: ConversationIn, *, started_anew: bool
+        self,
+        conversation_id: str,
+        new: NewConversation,
+        says: ConversationIn,
+        lane: Lane | None,
+        *,
+        started_anew: bool,
     ) -> Accepted | None:
         """None when the content was known after all. The conversation is locked."""
         row = await self._row(
@@ -347,6 +357,7 @@ class PostgresConversations(Repository):
             new.closed,
             new.content_key,
             new.kept_notes,
+            lane,
         )
         return None if row is None else Accepted(conversation=_conversation(row), outcome=AcceptOutcome.REVISED)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from domain.errors import NotFound
 from domain.ids import is_tenant_id
 from storage.postgres.audit import PostgresAudit
+from storage.postgres.bulk import PostgresBulk
 from storage.postgres.catalog import PostgresCatalog
 from storage.postgres.connections import PoolUse, open_pool, transaction
 from storage.postgres.conversations import PostgresConversations
@@ -15,7 +16,9 @@ from storage.postgres.dead_letters import PostgresDeadLetters
 from storage.postgres.engine_gate import PostgresEngineGate
 from storage.postgres.errors import domain_errors
 from storage.postgres.idempotency import PostgresIdempotency
+from storage.postgres.imports import PostgresImports
 from storage.postgres.ledger import PostgresLedger
+from storage.postgres.legs import PostgresLegs
 from storage.postgres.outbox import PostgresOutbox
 from storage.postgres.platform import PostgresPlatform
 from storage.postgres.renditions import PostgresRenditions
@@ -30,11 +33,14 @@ from storage.postgres.users import PostgresUsers
 from storage.postgres.values import PostgresValues
 from storage.protocols import (
     Audit,
+    Bulk,
     Catalog,
     Conversations,
     DeadLetters,
     Idempotency,
+    Imports,
     Ledger,
+    Legs,
     Outbox,
     Renditions,
     Rollups,
@@ -76,6 +82,9 @@ class PostgresTenantTx:
         self.uploads: Uploads = PostgresUploads(session, tenant.id)
         self.idempotency: Idempotency = PostgresIdempotency(session, tenant.id)
         self.audit: Audit = PostgresAudit(session, tenant.id)
+        self.bulk: Bulk = PostgresBulk(session, tenant.id)
+        self.legs: Legs = PostgresLegs(session, tenant.id)
+        self.imports: Imports = PostgresImports(session, tenant.id)
 
 
 class PostgresDatabase:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from domain.contracts import RunRef
+from domain.contracts import ImportRef, RunRef
 from domain.engine import EngineConfig
 from domain.errors import Conflict, NotFound
 from domain.ids import new_id, new_tenant_id
@@ -57,6 +57,13 @@ class PostgresPlatform:
             (row["tenant_id"], row["event_id"])
             for row in await self._rows("select * from platform_due_events($1)", limit)
         ]
+
+    async def due_imports(self, limit: int, *, fresh_seconds: float, silent_seconds: float) -> Sequence[ImportRef]:
+        rows = await self._rows("select * from platform_due_imports($1, $2, $3)", limit, fresh_seconds, silent_seconds)
+        return [ImportRef.model_validate(dict(row)) for row in rows]
+
+    async def paced_tenants(self) -> Sequence[str]:
+        return [row["tenant_id"] for row in await self._rows("select * from platform_paced_tenants()")]
 
     async def lead(self, name: str, holder: str, ttl_seconds: float) -> bool:
         return bool(await self._value("select platform_lead($1, $2, $3)", name, holder, ttl_seconds))

@@ -152,7 +152,27 @@ select coalesce(extract(epoch from now() - min(updated_at)), 0)::double precisio
 from conversation
 where tenant_id = $1
   and status = 'received'
+  and lane = 'live'
 """
+
+_OPEN_PACED = """
+select count(*)
+from conversation_entry
+where tenant_id = $1
+  and state = 'started'
+  and lane = 'backfill'
+"""
+
+_PACED = f"""
+select {_COLUMNS}
+from conversation_entry
+where tenant_id = $1
+  and state = 'pending'
+  and lane = 'backfill'
+  and coalesce(not_before, created_at) <= now()
+order by coalesce(not_before, created_at)
+limit $2
+"""  # noqa: S608
 
 _ORDER = {stage: position for position, stage in enumerate(Stage)}
 
@@ -266,6 +286,13 @@ class PostgresRuns(Repository):
 
     async def backlog_age_seconds(self) -> float:
         return float(await self._value(_BACKLOG_AGE))
+
+    async def open_paced(self) -> int:
+        return int(await self._value(_OPEN_PACED))
+
+    async def paced(self, limit: int) -> Sequence[RunEntry]:
+        """In the order they were made."""
+        return [_entry(row) for row in await self._rows(_PACED, limit)]
 
     async def _why_not(self, conversation_id: str, revision: int) -> NotFound | Superseded:
         row = await self._row(

@@ -1,5 +1,6 @@
 """Who may do what: generated from the OpenAPI document, so that a new route is covered unasked."""
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,8 +98,9 @@ async def owned(api: ApiServer) -> Owned:
         account = client.post("/v1/users", json=user).json()["id"]
         source = client.post("/v1/sources", json={"slug": "theirs"}).json()["id"]
         event = client.post(f"/v1/sources/{source}/events", json={"external_id": "unfinished"}).json()["id"]
+        imported = client.post("/v1/imports", content=json.dumps(chat())).json()["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
-    ids |= {"tenant_id": tenant.id, "user_id": account, "source_id": source, "event_id": event}
+    ids |= {"tenant_id": tenant.id, "user_id": account, "source_id": source, "event_id": event, "import_id": imported}
     return Owned(tenant, ids)
 
 
@@ -159,7 +161,9 @@ def test_a_tenants_key_acts_on_its_own_tenant_only(api: ApiServer, owned: Owned,
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1/conversations", "/v1/search", "/v1/dead-letters"], ids=["conversations", "search", "dead letters"]
+    "path",
+    ["/v1/conversations", "/v1/search", "/v1/dead-letters", "/v1/imports"],
+    ids=["conversations", "search", "dead letters", "imports"],
 )
 def test_lists_show_nothing_of_others(api: ApiServer, owned: Owned, path: str) -> None:
     with api.client(api.tenant("stranger").key) as other:

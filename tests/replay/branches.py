@@ -10,17 +10,20 @@ from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from domain.contracts import (
     RECONCILE_WORKFLOW,
+    ImportRowsResult,
     IngestResult,
     NormalizeResult,
     PersistResult,
     PlanResult,
     ReconcileRequest,
+    StretchEnd,
 )
 from domain.conversation import Channel, Stage, Status
 from domain.errors import (
     ContentMissing,
     EngineQuotaExhausted,
     EngineRejected,
+    InvalidInput,
     Superseded,
     Unavailable,
     UndecodableContent,
@@ -67,6 +70,25 @@ def cancelled_in(stage: str, times: int) -> Drive:
         return await _ended(handle)
 
     return drive
+
+
+async def imported(world: World) -> Handle:
+    return await _ended(await world.start_import())
+
+
+async def import_cancelled(world: World) -> Handle:
+    handle = await world.start_import()
+    await until(lambda: "import_rows" in world.script.called(), "rows are read")
+    await handle.cancel()
+    return await _ended(handle)
+
+
+async def import_continued(world: World) -> Handle:
+    """The first run of a chain of two."""
+    first = await world.start_import(stretches=2)
+    described = await first.describe()
+    await _ended(first)
+    return world.client.get_workflow_handle(first.id, run_id=described.run_id)
 
 
 async def reconcile(world: World) -> Handle:
@@ -155,6 +177,14 @@ def never_concluded(world: World) -> None:
     world.script.on("ingest", ContentMissing("gone")).on("conclude", *[Unavailable("no database")] * 3)
 
 
+def stretches(*ends: StretchEnd, times: int = 1) -> Prepare:
+    def prepare(world: World) -> None:
+        for end in ends:
+            world.script.on("import_rows", *[ImportRowsResult(end=end, rows=1, wait_seconds=0.05)] * times)
+
+    return prepare
+
+
 AWAY = Unavailable("the database does not answer")
 NEWER = Superseded("a newer revision")
 ONE_SHORT_TRY = fast(start_to_close=0.3, maximum_attempts=1)
@@ -196,4 +226,15 @@ BRANCHES = (
     Branch("cancelled-among-engines", hanging("analyze", engines=True), cancelled_in("analyze", 2)),
     Branch("reconcile", nothing_special, reconcile),
     Branch("reconcile-failed", failing("reconcile", AWAY, 3), reconcile),
+    Branch("import", nothing_special, imported),
+    Branch("import-in-stretches", stretches(StretchEnd.MORE, times=2), imported),
+    Branch("import-waits", stretches(StretchEnd.WAIT, StretchEnd.MORE, StretchEnd.WAIT), imported),
+    Branch("import-paused", stretches(StretchEnd.PAUSED), imported),
+    Branch("import-cancelled", stretches(StretchEnd.CANCELLED), imported),
+    Branch("import-superseded", stretches(StretchEnd.SUPERSEDED), imported),
+    Branch("import-retried", failing("import_rows", AWAY), imported),
+    Branch("import-failed", failing("import_rows", InvalidInput("body: is not read")), imported),
+    Branch("import-gave-up", failing("import_rows", AWAY, 3), imported),
+    Branch("import-cancelled-in-temporal", hanging("import_rows"), import_cancelled),
+    Branch("import-continued", stretches(StretchEnd.MORE, times=2), import_continued),
 )

@@ -21,7 +21,7 @@ async def record(branch: Branch, address: str, namespace: str) -> None:
     world = World(client, Script(kind="recorded"))
     workflows.use_policies()
     branch.prepare(world)
-    async with world.workers():
+    async with world.workers(imports=True):
         handle = await branch.drive(world)
     history = await handle.fetch_history()
     (HISTORIES / f"{branch.name}.json").write_text(f"{history.to_json()}\n", encoding="utf-8")

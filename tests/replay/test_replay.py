@@ -21,6 +21,7 @@ from tests.replay.fingerprints import FILE, ROOT, fingerprints, shape
 from tests.replay.record import HISTORIES
 from tests.support.workflows import TEST_KEYS, use_policies
 from workflows.conversation import ConversationWorkflow
+from workflows.imports import ImportWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.stages import Stages
 
@@ -65,7 +66,7 @@ def replayer(*workflows: type) -> Replayer:
 
 @pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
-    await replayer(ConversationWorkflow, ReconcileWorkflow).replay_workflow(history(path.stem))
+    await replayer(ConversationWorkflow, ImportWorkflow, ReconcileWorkflow).replay_workflow(history(path.stem))
 
 
 def test_every_branch_has_been_recorded() -> None:

@@ -127,6 +127,7 @@ def test_indexes_start_with_the_tenant(owner: Connection) -> None:
         "event_outbox_due",
         "idempotency_key_by_age",
         "source_event_due",
+        "import_open",
     }
 
 

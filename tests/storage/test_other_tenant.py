@@ -13,13 +13,15 @@ import pytest
 
 from domain.audio import AudioFacts
 from domain.contracts import RunRef
-from domain.conversation import Channel, Conversation, Lane, Stage, StageStatus, Status
+from domain.conversation import Channel, Conversation, Lane, Leg, Stage, StageStatus, Status
 from domain.engine import CallOutcome, EngineCall, EngineConfig, EngineFamily, Usage
 from domain.errors import ParleyError
 from domain.fields import CustomField
 from domain.ids import new_id
+from domain.imports import Import, ImportRow, ImportState, RowOutcome
 from domain.intake import ConversationPatch
 from domain.ledger import RunState, TaskRun
+from domain.mapping import Format
 from domain.people import NewUser, SessionRecord, User, UserChange, UserRole
 from domain.rollups import CONVERSATIONS, Dimension, Period, Step
 from domain.tasks import AITask, TaskVersion
@@ -83,6 +85,8 @@ class Theirs:
     recording: Recording
     user: User
     session: SessionRecord
+    leg: Leg
+    import_: Import
 
 
 Case = Callable[[PostgresTenantTx, Theirs], Awaitable[Any]]
@@ -120,6 +124,24 @@ CASES: dict[str, Case] = {
     "runs.stage": lambda tx, t: tx.runs.stage(t.run, Stage.PLAN, StageStatus.FAILED, attempt=9),
     "runs.stages": lambda tx, t: tx.runs.stages(t.conversation.id, 1),
     "runs.backlog_age_seconds": lambda tx, t: tx.runs.backlog_age_seconds(),
+    "runs.open_paced": lambda tx, t: tx.runs.open_paced(),
+    "runs.paced": lambda tx, t: tx.runs.paced(100),
+    "bulk.insert": lambda tx, t: tx.bulk.insert([t.accepted], Lane.BACKFILL),
+    "bulk.known": lambda tx, t: tx.bulk.known(
+        [(t.conversation.source, t.conversation.external_id, t.accepted.content_hash)]
+    ),
+    "legs.put": lambda tx, t: tx.legs.put(t.conversation.id, t.conversation.source, [t.leg]),
+    "legs.of": lambda tx, t: tx.legs.of(t.conversation.id),
+    "imports.create": lambda tx, t: tx.imports.create(t.import_, "me"),
+    "imports.get": lambda tx, t: tx.imports.get(t.import_.id),
+    "imports.locked": lambda tx, t: tx.imports.locked(t.import_.id),
+    "imports.list": lambda tx, t: tx.imports.list(Page()),
+    "imports.save": lambda tx, t: tx.imports.save(t.import_.model_copy(update={"state": ImportState.CANCELLED})),
+    "imports.add_rows": lambda tx, t: tx.imports.add_rows(
+        t.import_.id, [ImportRow(number=9, outcome=RowOutcome.FAILED)]
+    ),
+    "imports.rows": lambda tx, t: tx.imports.rows(t.import_.id, outcome=None, after=None, limit=10),
+    "imports.analysis": lambda tx, t: tx.imports.analysis(t.import_.id),
     "renditions.put_recording": lambda tx, t: tx.renditions.put_recording(t.recording),
     "renditions.recording": lambda tx, t: tx.renditions.recording(t.conversation.id, 1),
     "renditions.put_transcript": lambda tx, t: tx.renditions.put_transcript(t.transcript),
@@ -212,6 +234,13 @@ EMPTY: dict[str, Any] = {
     "runs.list": [],
     "runs.stages": [],
     "runs.backlog_age_seconds": 0,
+    "runs.open_paced": 0,
+    "runs.paced": [],
+    "bulk.known": [None],
+    "legs.of": [],
+    "imports.list": [],
+    "imports.rows": [],
+    "imports.analysis": {},
     "renditions.recording": None,
     "renditions.transcript": None,
     "renditions.find": None,
@@ -242,6 +271,8 @@ EMPTY: dict[str, Any] = {
 
 # These write into the caller's own tenant, whatever id they are given, or change nothing.
 OWN = {
+    "bulk.insert",
+    "imports.create",
     "conversations.accept",
     "conversations.set_searchable",
     "threads.lock",
@@ -363,6 +394,27 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
             expires_at=START + timedelta(hours=1),
         )
         await tx.users.open_session(session, TOKEN_HASH)
+        leg = Leg(number=1, participant_id="a", started_at=START)
+        await tx.legs.put(conversation.id, conversation.source, [leg])
+        await enter(tx, conversation, lane=Lane.BACKFILL)
+        import_ = Import(
+            id=new_id(),
+            source="api",
+            source_named=True,
+            format=Format.CANONICAL,
+            media_type="application/x-ndjson",
+            name="theirs",
+            dry_run=False,
+            state=ImportState.WAITING,
+            content_key="k",
+            size=1,
+            sha256="0" * 64,
+            created_at=START,
+        )
+        await tx.imports.create(import_, "them")
+        await tx.imports.add_rows(
+            import_.id, [ImportRow(number=1, outcome=RowOutcome.CREATED, conversation_id=conversation.id, revision=1)]
+        )
         source = await tx.catalog.put_source(
             Source(id=new_id(), slug="theirs", channel=None, time_zone="Asia/Tokyo", settle_minutes=7)
         )
@@ -404,6 +456,8 @@ async def theirs(db: PostgresDatabase, other: Tenant) -> Theirs:
         recording=recording,
         user=user,
         session=session,
+        leg=leg,
+        import_=import_,
     )
 
 

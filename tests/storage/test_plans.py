@@ -16,10 +16,12 @@ from domain.contracts import RunRef
 from domain.conversation import Channel, Status
 from domain.fields import CustomField, FieldType
 from domain.ids import new_id
+from domain.imports import RowOutcome
 from domain.values import Layer
 from storage.postgres.conversations import PostgresConversations
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.dead_letters import PostgresDeadLetters
+from storage.postgres.imports import PostgresImports
 from storage.postgres.ledger import PostgresLedger
 from storage.postgres.renditions import PostgresRenditions
 from storage.postgres.runs import PostgresRuns
@@ -73,11 +75,13 @@ class Many:
     tenant: Tenant
     fields: dict[FieldType, CustomField]
     conversation_id: str
+    import_id: str
 
 
 @pytest.fixture(scope="module")
 async def many(db: PostgresDatabase, tenant: Tenant, other: Tenant, database: DatabaseUrls) -> Many:
     fields: dict[FieldType, CustomField] = {}
+    imports = ""
     for one in (tenant, other):
         made = {t: field(f"of_{t.value}", t) for t in FieldType}
         fields = made if one is tenant else fields
@@ -87,8 +91,11 @@ async def many(db: PostgresDatabase, tenant: Tenant, other: Tenant, database: Da
                 await tx.catalog.put_field(of)
             await tx.session.execute(_CONVERSATIONS, one.id, ROWS)
             await tx.catalog.source("second")
-            for sql in (_REVISION_ROWS, _ENTRIES, _EVENTS, _LETTERS, _RUNS, _OUTBOX, _LINKS):
+            for sql in (_REVISION_ROWS, _ENTRIES, _EVENTS, _LETTERS, _RUNS, _OUTBOX, _LINKS, _IMPORTS):
                 await tx.session.execute(sql, one.id)
+            import_id = str(await tx.session.value("select id from import where tenant_id = $1 limit 1", one.id))
+            imports = import_id if one is tenant else imports
+            await tx.session.execute(_IMPORT_ROWS, one.id, import_id, ROWS)
             await tx.session.execute(
                 _VALUES,
                 one.id,
@@ -102,7 +109,22 @@ async def many(db: PostgresDatabase, tenant: Tenant, other: Tenant, database: Da
     await admin.close()
     async with db.tenant_tx(tenant.id) as tx:
         (found,) = await tx.conversations.list(ConversationFilter(), Page(limit=1))
-    return Many(tenant, fields, found.id)
+    return Many(tenant, fields, found.id, imports)
+
+
+_IMPORTS = """
+insert into import (tenant_id, id, source, source_named, format, media_type, dry_run, content_key, size, sha256, rows,
+  volumes, actor, created_at)
+select $1, gen_random_uuid(), 'api', true, 'canonical', 'x', false, 'k', 1, repeat('0', 64), '{}', '{}', 'test',
+  '2025-01-01'::timestamptz + n * interval '1 minute'
+from generate_series(1, 500) n
+"""
+
+_IMPORT_ROWS = """
+insert into import_row (tenant_id, import_id, number, part, outcome)
+select $1, $2, n, 1, case when n % 50 = 0 then 'failed' else 'created' end
+from generate_series(1, $3::integer) n
+"""
 
 
 _CONVERSATIONS = """
@@ -297,6 +319,23 @@ async def test_events_and_threads(many: Many, session: Explaining) -> None:
     assert {"thread_link_pkey", "source_event_by_time", "source_event_failed"} <= used, used
 
 
+async def test_imports(many: Many, session: Explaining) -> None:
+    imports, runs = PostgresImports(session, many.tenant.id), PostgresRuns(session, many.tenant.id)
+    for page in (Page(), Page(after=(START, new_id()))):
+        await imports.list(page)
+    for after in (None, (100, 1)):
+        await imports.rows(many.import_id, outcome=None, after=after, limit=50)
+        await imports.rows(many.import_id, outcome=RowOutcome.FAILED, after=after, limit=50)
+    await runs.paced(40)
+
+    lists, lines, failed = session.plans[:2], session.plans[2:6:2], session.plans[3:6:2]
+    assert all("import_by_time" in scans(plan) for plan in lists)
+    assert all("import_row_pkey" in scans(plan) for plan in lines)
+    assert all("import_row_failed" in scans(plan) for plan in failed)
+    assert "conversation_entry_paced" in scans(session.plans[6])
+    assert not any(node["Node Type"] == "Sort" for plan in session.plans for node in nodes(plan))
+
+
 async def test_what_platform_functions_look_through(many: Many, database: DatabaseUrls) -> None:
     """Their statements, explained as the owner they run as: index scans over the outbox, entries and leases."""
     owner = await asyncpg.connect(database.owner)
@@ -305,6 +344,7 @@ async def test_what_platform_functions_look_through(many: Many, database: Databa
             ("platform_search_dirty", "search_outbox_due"),
             ("platform_due_entries", "conversation_entry_due"),
             ("platform_due_events", "source_event_due"),
+            ("platform_paced_tenants", "conversation_entry_paced"),
         ):
             body = await owner.fetchval("select prosrc from pg_proc where proname = $1", function)
             statement = body.replace("limit most", "limit 100").replace("older_than_seconds", "0::double precision")

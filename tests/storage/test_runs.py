@@ -228,7 +228,8 @@ async def test_due_entries(db: PostgresDatabase, tenant: Tenant) -> None:
     now = datetime.now(UTC)
     async with db.tenant_tx(tenant.id) as tx:
         due = await enter(tx, conversation)
-        past = await enter(tx, conversation, not_before=now - timedelta(minutes=1), lane=Lane.BACKFILL)
+        past = await enter(tx, conversation, not_before=now - timedelta(minutes=1))
+        paced = await enter(tx, conversation, not_before=now - timedelta(minutes=1), lane=Lane.BACKFILL)
         future = await enter(tx, conversation, not_before=now + timedelta(hours=1))
         started, closed = await enter(tx, conversation), await enter(tx, conversation)
         await tx.runs.started(started, "x")
@@ -245,6 +246,29 @@ async def test_due_entries(db: PostgresDatabase, tenant: Tenant) -> None:
         await tx.runs.postpone(future, now - timedelta(hours=1))
         await tx.runs.postpone(due, now + timedelta(hours=1))
     assert await seen(0) == [future, past]
+    async with db.tenant_tx(tenant.id) as tx:
+        assert [entry.run for entry in await tx.runs.paced(10)] == [paced]
+
+
+async def test_what_waits_in_the_paced_lane(db: PostgresDatabase, other: Tenant) -> None:
+    conversation, now = await accept(db, other.id), datetime.now(UTC)
+    async with db.tenant_tx(other.id) as tx:
+        await enter(tx, conversation)
+        assert other.id not in await db.platform.paced_tenants()
+        later = await enter(tx, conversation, lane=Lane.BACKFILL, not_before=now + timedelta(hours=1))
+    assert other.id not in await db.platform.paced_tenants()
+    async with db.tenant_tx(other.id) as tx:
+        runs = [await enter(tx, conversation, lane=Lane.BACKFILL) for _ in range(3)]
+    assert other.id in await db.platform.paced_tenants()
+    async with db.tenant_tx(other.id) as tx:
+        assert [entry.run for entry in await tx.runs.paced(2)] == runs[:2]
+        for run in runs:
+            await tx.runs.started(run, "x")
+        assert (await tx.runs.open_paced(), list(await tx.runs.paced(9))) == (3, [])
+        await tx.runs.close(runs[0])
+        await tx.runs.postpone(later, now - timedelta(hours=1))
+        assert await tx.runs.open_paced() == 2
+        assert [entry.run for entry in await tx.runs.paced(9)] == [later]
 
 
 async def test_stale_leases(db: PostgresDatabase, tenant: Tenant) -> None:

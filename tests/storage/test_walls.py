@@ -210,6 +210,7 @@ def test_the_owner_is_behind_the_wall_too(filled: Filled) -> None:
         "conversation_entry",
         "conversation_lease",
         "idempotency_key",
+        "import",
         "search_outbox",
         "event_outbox",
         "source_event",

@@ -74,6 +74,9 @@ class ScriptedWiring:
         self._folder.note("folder")
         await stop.wait()
 
+    async def run_dispatcher(self, stop: asyncio.Event) -> None:
+        await stop.wait()
+
 
 def main() -> None:
     folder, roles = Folder(Path(sys.argv[1])), sys.argv[2:]

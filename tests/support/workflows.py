@@ -19,10 +19,17 @@ from domain import contracts, policies
 from domain.contracts import (
     AnalyzeRequest,
     AnalyzeResult,
+    ConcludeImportRequest,
+    ConcludeImportResult,
     ConcludeRequest,
     ConcludeResult,
     ConversationOutcome,
     EngineBatch,
+    ImportOutcome,
+    ImportRef,
+    ImportRowsRequest,
+    ImportRowsResult,
+    ImportRun,
     IngestResult,
     NormalizeResult,
     PersistResult,
@@ -32,6 +39,7 @@ from domain.contracts import (
     ReconcileRequest,
     ReconcileResult,
     RunRef,
+    StretchEnd,
     TranscribeResult,
     task_queue,
 )
@@ -44,6 +52,7 @@ from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.plugin import parley_plugin
 from storage.protocols import RunEntry
 from workflows.conversation import ConversationWorkflow
+from workflows.imports import ImportWorkflow
 from workflows.reconcile import ReconcileWorkflow
 
 TEST_KEYS = RECORDING_KEYS
@@ -113,6 +122,8 @@ class Script:
             "persist": PersistResult(status=Status.COMPLETED, values=6),
             "conclude": ConcludeResult(),
             "reconcile": ReconcileResult(),
+            "import_rows": ImportRowsResult(end=StretchEnd.DONE, rows=3, created=3, percent=100),
+            "conclude_import": ConcludeImportResult(concluded=True),
         }
 
     def batch(self, engine: str, kind: str | None = None, tasks: int = 6) -> EngineBatch:
@@ -176,6 +187,14 @@ class ScriptedStages:
     async def reconcile(self, request: ReconcileRequest) -> ReconcileResult:
         return await self._play(request)  # type: ignore[no-any-return]
 
+    @activity.defn(name=contracts.IMPORT_ROWS.name)
+    async def import_rows(self, request: ImportRowsRequest) -> ImportRowsResult:
+        return await self._play(request)  # type: ignore[no-any-return]
+
+    @activity.defn(name=contracts.CONCLUDE_IMPORT.name)
+    async def conclude_import(self, request: ConcludeImportRequest) -> ConcludeImportResult:
+        return await self._play(request)  # type: ignore[no-any-return]
+
 
 @dataclass
 class World:
@@ -220,6 +239,17 @@ class World:
         await self.orchestrator.start(entry, self.conversation(entry))
         return self.handle(entry.run)
 
+    async def start_import(self, **more: int) -> WorkflowHandle[Any, ImportOutcome]:
+        """On a queue that `workers(imports=True)` serve, as the orchestrator does it."""
+        ref = ImportRef(tenant_id=self.tenant_id, import_id=new_id(), entry=1)
+        return await self.client.start_workflow(
+            contracts.IMPORT_WORKFLOW,
+            ImportRun(ref=ref, **more),
+            id=ref.workflow_id,
+            task_queue=contracts.IMPORTS_QUEUE,
+            result_type=ImportOutcome,
+        )
+
     def handle(self, run: RunRef) -> WorkflowHandle[Any, ConversationOutcome]:
         return self.client.get_workflow_handle(run.workflow_id, result_type=ConversationOutcome)
 
@@ -229,9 +259,14 @@ class World:
 
     @asynccontextmanager
     async def workers(
-        self, *, engines: Sequence[str] | None = None, slots: int = 20, workflow_slots: int = 20
+        self,
+        *,
+        engines: Sequence[str] | None = None,
+        slots: int = 20,
+        workflow_slots: int = 20,
+        imports: bool = False,
     ) -> AsyncIterator[None]:
-        """The conversations worker, and one per engine kind for both families."""
+        """The conversations worker, one per engine kind for both families, and the imports' when asked for."""
         stages = ScriptedStages(self.script)
         ours: list[Callable[..., Any]] = [
             stages.ingest,
@@ -255,6 +290,18 @@ class World:
                     default_heartbeat_throttle_interval=timedelta(seconds=0.2),
                 )
             )
+            if imports:
+                await stack.enter_async_context(
+                    Worker(
+                        self.client,
+                        task_queue=task_queue(QueueKind.IMPORTS),
+                        activities=[stages.import_rows, stages.conclude_import],
+                        build_id="test",
+                        workflows=[ImportWorkflow],
+                        max_heartbeat_throttle_interval=timedelta(seconds=0.2),
+                        default_heartbeat_throttle_interval=timedelta(seconds=0.2),
+                    )
+                )
             for kind in (self.script.kind,) if engines is None else engines:
                 for family, work in (
                     (QueueKind.TRANSCRIPTION, stages.transcribe),

@@ -22,10 +22,12 @@ def test_the_shipped_roles_serve_every_contract_and_engine_queue() -> None:
     assert served == {contract.name for contract in CONTRACTS}
     assert {name for role in roles.values() for spec in role.queues for name in spec.workflows} == {
         "ConversationWorkflow",
+        "ImportWorkflow",
         "ReconcileWorkflow",
     }
     assert task_queues(CONFIG) == (
         "parley-conversations",
+        "parley-imports",
         "parley-transcription-whisper",
         "parley-transcription-deepgram",
         "parley-language-model-offline",
@@ -55,7 +57,7 @@ def test_a_wrong_roles_file_is_refused_in_words(tmp_path: Path, text: str, compl
 
 
 def test_an_unknown_role_is_told_with_those_there_are() -> None:
-    with pytest.raises(RolesError, match=r"no role nope; there are conversations, transcription"):
+    with pytest.raises(RolesError, match=r"no role nope; there are conversations, imports, transcription"):
         choose(load_roles(CONFIG), ["nope"])
     assert [role.name for role in choose(load_roles(CONFIG), ["transcription", "transcription"])] == ["transcription"]
 

@@ -8,6 +8,7 @@ from temporalio.client import Client
 
 from domain import policies
 from tests.support import stack, workflows
+from tests.support.import_ground import Ground, Sender, import_ground, sender_of
 from tests.support.workflows import Script, World
 
 
@@ -22,3 +23,19 @@ def world(client: Client) -> Iterator[World]:
     workflows.use_policies()
     yield World(client, Script())
     policies.use({})
+
+
+@pytest.fixture(scope="module")
+def ground(
+    database: stack.DatabaseUrls, temporal_server: stack.TemporalServer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Ground]:
+    """An API for imports; tests start its workers."""
+    with import_ground(database, tmp_path_factory.mktemp("imports"), temporal_server.address) as made:
+        yield made
+
+
+@pytest.fixture
+def sender(ground: Ground, request: pytest.FixtureRequest) -> Iterator[Sender]:
+    """A tenant of this test's own."""
+    with sender_of(ground, request.node.name.replace("_", "-").removeprefix("test-")[:60].strip("-")) as made:
+        yield made
