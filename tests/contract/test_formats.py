@@ -149,7 +149,7 @@ class Endless(io.RawIOBase):
 
     def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
         while len(self._waiting) < len(buffer) and self._left:
-            more = min(self._left, 1_000)
+            more = min(self._left, 50)
             self._waiting += self._piece * more
             self._left -= more
             if not self._left:
@@ -159,18 +159,19 @@ class Endless(io.RawIOBase):
         return len(taken)
 
 
+WORDS = b"some words " * 200
 STREAMS = {
-    Format.CANONICAL: (b"[", b'{"external_id": "a", "more": "words"},\n', b"{}]"),
-    Format.JSON: (b"", b'{"external_id": "a", "more": "words"}\n', b""),
-    Format.TABLE: (b"id,text\n", b'1,"two\nlines"\n', b""),
-    Format.EMAIL: (b"", b"From a@b.c Mon Nov  2 10:00:00 2026\nFrom: a@b.c\n\nHello\n\n", b""),
+    Format.CANONICAL: (b"[", b'{"external_id": "a", "more": "' + WORDS + b'"},\n', b"{}]"),
+    Format.JSON: (b"", b'{"external_id": "a", "more": "' + WORDS + b'"}\n', b""),
+    Format.TABLE: (b"id,text\n", b'1,"two\n' + WORDS + b'"\n', b""),
+    Format.EMAIL: (b"", b"From a@b.c Mon Nov  2 10:00:00 2026\nFrom: a@b.c\n\n" + WORDS + b"\n\n", b""),
 }
 
 
 @pytest.mark.parametrize("form", STREAMS)
 def test_memory_is_bounded_by_an_item_not_by_the_body(form: Format) -> None:
     start, piece, end = STREAMS[form]
-    times = 3_000_000 // len(piece)
+    times = 10_000_000 // len(piece)
     body = io.BufferedReader(Endless(start, piece, times, end))
     tracemalloc.start()
     try:
