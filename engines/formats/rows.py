@@ -42,6 +42,7 @@ class Row:
 class Table:
     """A table read once. Raises InvalidInput when it has no header, or not the one of a table.
 
+    Columns without a name, or with one that has been there, are told apart by their number.
     charset, delimiter: as its sender says; found out when None. line: where its only row stood before it was cut out.
     """
 
@@ -72,7 +73,6 @@ class Table:
             first = self._lines.peek()
         self.delimiter = delimiter or (separator[1] if separator else _delimiter(first))
         self.header = b""
-        self.notes: list[tuple[str, str]] = []
         self.columns = self._read_header()
 
     def rows(self) -> Iterator[Row]:
@@ -113,7 +113,6 @@ class Table:
         for number, field in enumerate(fields, start=1):
             name = " ".join(field.split()) or f"column {number}"
             if name in names:
-                self.notes.append(("column_twice", f"There are two columns {name[:60]!r}; the second has its number."))
                 name = f"{name} ({number})"
             names[name] = None
         return tuple(names)

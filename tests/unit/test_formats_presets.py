@@ -1,6 +1,8 @@
 """The ready mappings: what help desks, chats and data sets really send."""
 
 import json
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,8 +10,9 @@ import pytest
 from domain.arrivals import Arrival
 from domain.conversation import Channel, Role
 from domain.errors import InvalidInput, NotFound
+from domain.mapping import Format, SourceMapping
 from domain.normalize import turns_of_thread
-from engines.formats import example, preset, presets
+from engines.formats import check_mapping, example, preset, presets
 from tests.support.formats import arrivals, codes, normalized, read_json, sample
 
 
@@ -173,3 +176,15 @@ def test_dialogs_without_times_keep_their_order() -> None:
         arrivals(preset("taskmaster").format, body, preset("taskmaster").mapping), json.loads(body), strict=True
     ):
         assert [text for _, text in said(arrival)] == [text.strip() for _, text in dialog["turns"] if text.strip()]
+
+
+def test_the_guides_worked_examples_work() -> None:
+    guide = (Path(__file__).parents[2] / "docs" / "formats.md").read_text()
+    blocks = re.findall(r"```json\n(.*?)```", guide, re.DOTALL)
+    body, mapping = json.loads(blocks[0]), SourceMapping.model_validate_json(blocks[1])
+    check_mapping(mapping, Format.JSON)
+    (arrival,) = read_json(body, mapping)
+    assert said(arrival) == [(Role.CUSTOMER, "It broke."), (Role.AGENT, "We send a new one.")]
+    assert not codes(arrival)
+    check_mapping(SourceMapping.model_validate_json(blocks[3]), Format.RECORDING)
+    assert all(f"`{name}`" in guide for name in presets())
