@@ -16,6 +16,7 @@ from services.index import run_indexer
 from services.index_documents import Indexer, Round, read_document
 from services.index_rebuild import LEADER, rebuild_all, rebuild_tenant
 from services.leadership import Leadership, is_free
+from services.merge_conversations import merge
 from storage.postgres.database import PostgresDatabase
 from storage.protocols import Page, Recording, Tenant
 from storage.search.postgres import PostgresSearch
@@ -101,6 +102,25 @@ async def test_what_is_gone_leaves_the_index(
 
     assert await indexer.round(leadership) == Round(removed=1)
     assert await found(index, tenant) == {other.id}
+
+
+async def test_what_was_merged_leaves_the_index_and_does_not_come_back(
+    db: PostgresDatabase, tenant: Tenant, index: Picky
+) -> None:
+    indexer, leadership = Indexer(db, index, QUICK), await leading(db)
+    into, gone = await converse(db, tenant, ["refund"]), await converse(db, tenant, ["refund"])
+    await indexer.round(leadership)
+    assert await found(index, tenant, "refund") == {into.id, gone.id}
+    async with db.tenant_tx(tenant.id) as tx:
+        await merge(tx, [gone], into)
+
+    assert await indexer.round(leadership) == Round(removed=1)
+    await mark(db, tenant, gone.id)
+    await rebuild_tenant(db, index, tenant.id)
+    await indexer.round(leadership)
+    assert await found(index, tenant, "refund") == {into.id}
+    async with db.tenant_tx(tenant.id) as tx:
+        assert not (await tx.conversations.get(gone.id)).searchable
 
 
 async def test_a_refused_document_is_put_off_and_then_a_dead_letter_alone(
