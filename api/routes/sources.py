@@ -15,7 +15,7 @@ from domain.sources import NewSource, SourceChange
 router = APIRouter(prefix="/v1/sources", tags=["sources"])
 
 _MAX_SETTINGS = 512 * 1024
-_RAW = {"x-bytes": True}
+_RAW = {"x-bytes": ["application/json", "message/rfc822", "text/csv", "application/octet-stream"]}
 
 
 @router.get("", response_model=SourceListOut)
