@@ -7,7 +7,18 @@ from fastapi import APIRouter, FastAPI
 
 from api import openapi, problems
 from api.middleware import Around
-from api.routes import catalogue, conversations, dead_letters, docs, health, platform, reading, search, uploads
+from api.routes import (
+    catalogue,
+    conversations,
+    dead_letters,
+    docs,
+    engines,
+    health,
+    platform,
+    reading,
+    search,
+    uploads,
+)
 from services.facade import ApiServices
 
 ROUTERS: tuple[APIRouter, ...] = (
@@ -17,6 +28,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     search.router,
     dead_letters.router,
     catalogue.router,
+    engines.router,
     platform.router,
     health.router,
     docs.router,

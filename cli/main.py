@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import commands, platform, stack, upkeep
+from cli import commands, engines, platform, stack, upkeep
 from cli.demo.command import demo
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ stack.register(app)
 app.command()(demo)
 commands.register(app)
 platform.register(app)
+engines.register(app)
 upkeep.register(app)
 
 

@@ -7,7 +7,7 @@ from infra.secrets import resolve_key
 from infra.settings import Settings
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
-from infra.wiring import Storage, open_storage
+from infra.wiring import Storage, build_engines, open_storage
 from services.accept_conversation import AcceptConversation
 from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
@@ -17,6 +17,7 @@ from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
+from services.manage_engines import ManageEngines
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
@@ -55,6 +56,13 @@ def build_api_services(settings: Settings, storage: Storage, orchestrator: Orche
         dead_letters=ReadDeadLetters(database),
         catalogue=Catalogue(database),
         provision=Provision(database),
+        engines=ManageEngines(
+            database,
+            storage.secrets,
+            database.engine_gate,
+            build_engines(settings, storage),
+            hosts=settings.engine_hosts,
+        ),
         idempotency=Idempotency(database),
         backlog=BacklogLimit(StoredBacklogAge(database)),
         readiness=Readiness(_probes(storage, orchestrator)),

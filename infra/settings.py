@@ -158,6 +158,8 @@ class Settings(BaseSettings):
     """Variables an engine configuration may refer to."""
     engine_secret_dir: OptionalPath = None
     """Folder of files an engine configuration may refer to."""
+    engine_hosts: Names = ()
+    """Hosts that engines of partners and tenants may be at, besides their providers' own addresses; empty: none."""
 
     # -- process
     log_format: Literal["console", "json"] = "json"

@@ -10,6 +10,7 @@ from services.correct_conversation import CorrectConversation
 from services.dead_letters import ReadDeadLetters
 from services.explain import Explain
 from services.idempotency import Idempotency
+from services.manage_engines import ManageEngines
 from services.ports import Orchestrator
 from services.provision import Provision
 from services.read_conversation import ReadConversation
@@ -44,6 +45,7 @@ class ApiServices:
     dead_letters: ReadDeadLetters
     catalogue: Catalogue
     provision: Provision
+    engines: ManageEngines
     idempotency: Idempotency
     backlog: BacklogLimit
     readiness: Readiness

@@ -10,6 +10,7 @@ import pytest
 from api.app import bare_app
 from domain.contracts import Conclusion
 from domain.conversation import Stage
+from infra.embedded.process import free_port
 from tests.api.test_bad_input import problem
 from tests.support.api_bodies import chat
 from tests.support.api_seed import Seeder, storage_of
@@ -62,6 +63,9 @@ WITH_IDS = [operation for operation in OF_TENANT if operation.names and operatio
 BODIES: dict[str, dict[str, Any]] = {
     "POST /v1/conversations/{conversation_id}/messages": {"messages": [{"author": "c1", "text": "mine now"}]},
     "PATCH /v1/conversations/{conversation_id}": {"tags": ["mine"]},
+    "POST /v1/engines": {"name": "walls", "family": "language_model", "kind": "anthropic", "model": "m"},
+    "PATCH /v1/engines/{name}": {"model": "m-2"},
+    "PUT /v1/engines/{name}/credentials": {"secret": "mine now"},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
     "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
@@ -88,9 +92,11 @@ async def owned(api: ApiServer) -> Owned:
             seeder = Seeder(storage, tenant.id)
             run = await seeder.normalized(conversation)
             await seeder.concluded(run, Conclusion.FAILED, Stage.ANALYZE, "engine_unavailable")
+        engine = {**BODIES["POST /v1/engines"], "name": "owned", "endpoint": f"http://127.0.0.1:{free_port()}"}
+        assert client.post("/v1/engines", json=engine).status_code == 201
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
-    ids["tenant_id"] = tenant.id
+    ids |= {"tenant_id": tenant.id, "name": "owned"}
     return Owned(tenant, ids)
 
 
