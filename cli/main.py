@@ -2,7 +2,7 @@
 
 import typer
 
-from cli import commands, history, imports, people, platform, sources, stack, upkeep
+from cli import commands, engines, history, imports, people, platform, sources, stack, upkeep
 from cli.demo.command import demo
 from cli.ingest.command import ingest
 
@@ -20,6 +20,7 @@ imports.register(app)
 platform.register(app)
 sources.register(app)
 people.register(app)
+engines.register(app)
 upkeep.register(app)
 history.register(app)
 

@@ -97,6 +97,10 @@ def set_tenant(
         str | None, typer.Option(help="Languages without name detection whose text may leave the premises.")
     ] = None,
     time_zone: Annotated[str | None, typer.Option(help="IANA name.", show_default=False)] = None,
+    allowed_engines: Annotated[str | None, typer.Option(help="Names with commas; `any` for every engine.")] = None,
+    allowed_regions: Annotated[
+        str | None, typer.Option(help="Where engines outside may be, with commas; `any` for everywhere.")
+    ] = None,
 ) -> None:
     """Change a tenant. In force for runs that begin from now on.
 
@@ -105,6 +109,8 @@ def set_tenant(
         parley tenants set demo --transcription deepgram --language-model gemini
 
         parley tenants set demo --languages en,es --external-languages es
+
+        parley tenants set demo --allowed-regions europe-west4,eu
     """
     given = {
         "transcription": transcription,
@@ -114,6 +120,9 @@ def set_tenant(
         "external_languages": _tags(external_languages),
     }
     change: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    for name, listed in (("allowed_engines", allowed_engines), ("allowed_regions", allowed_regions)):
+        if listed is not None:
+            change[name] = None if listed == "any" else _tags(listed)
     with client_of(None) as client:
         changed = client.request("PATCH", f"/v1/platform/tenants/{client.tenant_id(tenant)}", json=change)
     output.print_json(changed)

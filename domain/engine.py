@@ -21,9 +21,9 @@ CredentialRef = Annotated[str, StringConstraints(pattern=r"^(env|file|db):.+$", 
 class EngineLimits(Frozen):
     """Limits held over all processes; None is no limit."""
 
-    requests_per_minute: int | None = Field(default=None, ge=1)
-    tokens_per_minute: int | None = Field(default=None, ge=1)
-    concurrency: int | None = Field(default=None, ge=1)
+    requests_per_minute: int | None = Field(default=None, ge=1, le=10_000_000)
+    tokens_per_minute: int | None = Field(default=None, ge=1, le=10_000_000_000)
+    concurrency: int | None = Field(default=None, ge=1, le=10_000)
 
 
 class Price(Frozen):
@@ -61,6 +61,49 @@ class EngineConfig(Frozen):
     price: Price = Price()
     owner: Owner = Owner.OPERATOR
     external: bool = False
+
+
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+Endpoint = Annotated[str, StringConstraints(pattern=r"^https?://[^\s/?#@]+(/[^\s?#]*)?$", max_length=500)]
+Region = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")]
+Parameters = Annotated[dict[str, Any], Field(max_length=50)]
+
+
+class NewEngine(Frozen):
+    """An engine as it is set up. price None: the shipped list's, where it knows the model. credentials: a variable or
+    file, for the operator's engines only; a secret is given apart and never read back."""
+
+    name: Slug
+    family: EngineFamily
+    kind: Slug
+    model: ModelName
+    endpoint: Endpoint | None = None
+    region: Region | None = None
+    parameters: Parameters = Field(default_factory=dict)
+    limits: EngineLimits = EngineLimits()
+    price: Price | None = None
+    credentials: CredentialRef | None = None
+    external: bool = True
+
+
+class EngineChange(Frozen):
+    """What of an engine may change; only what is given does."""
+
+    model: ModelName | None = None
+    endpoint: Endpoint | None = None
+    region: Region | None = None
+    parameters: Parameters | None = None
+    limits: EngineLimits | None = None
+    price: Price | None = None
+    credentials: CredentialRef | None = None
+    external: bool | None = None
+
+    @property
+    def given(self) -> dict[str, object]:
+        """The change by name. Null takes an endpoint, region or credentials away; it changes nothing else."""
+        may_go = ("endpoint", "region", "credentials")
+        named = {name: getattr(self, name) for name in self.model_fields_set}
+        return {name: value for name, value in named.items() if value is not None or name in may_go}
 
 
 class Usage(Frozen):

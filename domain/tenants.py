@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import Field, StringConstraints, model_validator
 
 from domain.conversation import Frozen, ShortText, Slug
+from domain.engine import Region
 from domain.ids import TenantIdStr
 from domain.times import is_zone
 
@@ -61,6 +62,7 @@ class NewTenant(Frozen):
     cell: Slug = "main"
     external_languages: Languages = ()
     allowed_engines: Annotated[tuple[Slug, ...], Field(max_length=100)] | None = None
+    allowed_regions: Annotated[tuple[Region, ...], Field(max_length=100)] | None = None
     language_model: Slug | None = None
     transcription: Slug | None = None
 
@@ -73,13 +75,14 @@ class NewTenant(Frozen):
 
 class TenantChange(Frozen):
     """What of a tenant may change; only what is given does. Null for an engine: the nearest one configured; null for
-    allowed_engines: every engine the operator configured."""
+    allowed_engines: every engine the operator configured; null for allowed_regions: wherever an engine is."""
 
     name: Annotated[ShortText, StringConstraints(min_length=1)] | None = None
     time_zone: Annotated[str, StringConstraints(max_length=64)] | None = None
     languages: Languages | None = None
     external_languages: Languages | None = None
     allowed_engines: Annotated[tuple[Slug, ...], Field(max_length=100)] | None = None
+    allowed_regions: Annotated[tuple[Region, ...], Field(max_length=100)] | None = None
     language_model: Slug | None = None
     transcription: Slug | None = None
 

@@ -13,7 +13,7 @@ from infra.telemetry.observer import ProcessObserver
 from infra.temporal.client import Connection, connect
 from infra.temporal.orchestrator import TemporalOrchestrator
 from infra.temporal.queues import TemporalQueues, task_queues
-from infra.wiring import Storage, build_accept, build_events, build_readers, open_storage
+from infra.wiring import Storage, build_accept, build_engines, build_events, build_readers, open_storage
 from services.authenticate import Authenticate
 from services.backlog import BacklogLimit, StoredBacklogAge
 from services.catalogue import Catalogue
@@ -25,6 +25,7 @@ from services.facade import ApiCaps, ApiServices
 from services.idempotency import Idempotency
 from services.imports import Imports
 from services.listen import ListenToCall
+from services.manage_engines import ManageEngines
 from services.observation import Observer
 from services.passwords import Passwords
 from services.platform_status import ReadPlatformStatus
@@ -101,6 +102,13 @@ def build_api_services(
         sources=Sources(database, readers, ReadEvents(readers)),
         events=build_events(database, content, accept, readers),
         provision=Provision(database),
+        engines=ManageEngines(
+            database,
+            storage.secrets,
+            database.engine_gate,
+            build_engines(settings, storage),
+            hosts=settings.engine_hosts,
+        ),
         idempotency=Idempotency(database),
         backlog=BacklogLimit(StoredBacklogAge(database)),
         readiness=Readiness(_probes(storage, orchestrator)),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from pydantic import SecretStr
 
-from domain.engine import EngineConfig
+from domain.engine import EngineConfig, EngineFamily
 from domain.errors import EngineRejected, EngineUnavailable, NotFound, Unavailable
 from domain.fields import Owner
 from domain.tasks import content_hash
@@ -77,6 +77,19 @@ class EnginePool:
         if config.kind in IN_PROCESS and not fallback:
             return self._get(self._language_models, config, None, self._build_language_model)
         return GuardedLanguageModel((config, *fallback), self._open_language_model, self._guard)
+
+    def check(self, config: EngineConfig) -> None:
+        """Whether such an engine can be built, with any credential. Raises EngineRejected."""
+        builder: Build[object] = (
+            self._build_transcription if config.family is EngineFamily.TRANSCRIPTION else self._build_language_model
+        )
+        builder(config, SecretStr("unset"))
+
+    async def test(self, config: EngineConfig) -> str:
+        """Sends a real small request, past limits and breaker. Raises EngineError."""
+        if config.family is EngineFamily.TRANSCRIPTION:
+            return await (await self._open_transcription(config)).test()
+        return await (await self._open_language_model(config)).test()
 
     async def _open_transcription(self, config: EngineConfig) -> TranscriptionEngine:
         return self._get(self._transcription, config, await self._secret(config), self._build_transcription)

@@ -167,6 +167,8 @@ class Settings(BaseSettings):
     """Variables an engine configuration may refer to."""
     engine_secret_dir: OptionalPath = None
     """Folder of files an engine configuration may refer to."""
+    engine_hosts: Names = ()
+    """Hosts that engines of partners and tenants may be at, besides their providers' own addresses; empty: none."""
 
     # -- how the calls of one conversation are cut (docs/tasks.md); an engine's parameters of the same names go first
     fuse_up_to_tokens: int = Field(3_000, ge=0)

@@ -13,6 +13,7 @@ from services.explain import Explain
 from services.idempotency import Idempotency
 from services.imports import Imports
 from services.listen import ListenToCall
+from services.manage_engines import ManageEngines
 from services.platform_status import ReadPlatformStatus
 from services.ports import Orchestrator
 from services.provision import Provision
@@ -59,6 +60,7 @@ class ApiServices:
     sources: Sources
     events: ReceiveEvents
     provision: Provision
+    engines: ManageEngines
     idempotency: Idempotency
     backlog: BacklogLimit
     readiness: Readiness

@@ -33,6 +33,7 @@ class TenantOut(Out):
     state: str
     external_languages: list[str]
     allowed_engines: list[str] | None
+    allowed_regions: list[str] | None
     language_model: str | None
     transcription: str | None
 

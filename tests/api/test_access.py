@@ -11,6 +11,7 @@ import pytest
 from api.app import bare_app
 from domain.contracts import Conclusion
 from domain.conversation import Stage
+from infra.embedded.process import free_port
 from tests.api.test_bad_input import problem
 from tests.support.api_bodies import chat
 from tests.support.api_seed import Seeder, storage_of
@@ -67,6 +68,9 @@ BODIES: dict[str, dict[str, Any]] = {
     "PUT /v1/users/{user_id}/password": {"password": "mine from now on"},
     "POST /v1/sources": {"slug": "walls"},
     "PATCH /v1/sources/{source_id}": {"name": "mine now"},
+    "POST /v1/engines": {"name": "walls", "family": "language_model", "kind": "anthropic", "model": "m"},
+    "PATCH /v1/engines/{name}": {"model": "m-2"},
+    "PUT /v1/engines/{name}/credentials": {"secret": "mine now"},
     "POST /v1/platform/partners": {"slug": "walls", "name": "Walls"},
     "POST /v1/platform/tenants": tenant_body("walls"),
     "PATCH /v1/platform/tenants/{tenant_id}": {"name": "mine now"},
@@ -93,6 +97,8 @@ async def owned(api: ApiServer) -> Owned:
             seeder = Seeder(storage, tenant.id)
             run = await seeder.normalized(conversation)
             await seeder.concluded(run, Conclusion.FAILED, Stage.ANALYZE, "engine_unavailable")
+        engine = {**BODIES["POST /v1/engines"], "name": "owned", "endpoint": f"http://127.0.0.1:{free_port()}"}
+        assert client.post("/v1/engines", json=engine).status_code == 201
         letter = client.get("/v1/dead-letters").json()["items"][0]["id"]
         user = {"email": "a@b.example", "name": "A", "role": "viewer", "password": "long enough to be one"}
         account = client.post("/v1/users", json=user).json()["id"]
@@ -101,6 +107,7 @@ async def owned(api: ApiServer) -> Owned:
         imported = client.post("/v1/imports", content=json.dumps(chat())).json()["id"]
     ids = {"conversation_id": conversation, "upload_id": upload, "dead_letter_id": letter, "slug": "csat"}
     ids |= {"tenant_id": tenant.id, "user_id": account, "source_id": source, "event_id": event, "import_id": imported}
+    ids["name"] = "owned"
     return Owned(tenant, ids)
 
 

@@ -54,6 +54,7 @@ def api_settings(database: DatabaseUrls, folder: Path, *, temporal_address: str,
         "max_body_bytes": 8 * 1024 * 1024,
         "max_upload_bytes": 16 * 1024 * 1024,
         "audio_url_hosts": ("audio.example.com",),
+        "engine_hosts": ("127.0.0.1",),
         **more,
     }
     return Settings.model_validate(values)

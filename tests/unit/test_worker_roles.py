@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from domain import policies as table
-from domain.contracts import CONTRACTS, Attribute
+from domain.contracts import CONTRACTS, Attribute, QueueKind, task_queue
 from domain.conversation import Lane
+from engines.language_models import registry as language_models
+from engines.transcription import registry as transcription
 from infra.settings import default_config_dir
 from infra.temporal import policies, search_attributes
 from infra.temporal.policies import PolicyFileError
@@ -25,14 +27,12 @@ def test_the_shipped_roles_serve_every_contract_and_engine_queue() -> None:
         "ImportWorkflow",
         "ReconcileWorkflow",
     }
-    assert task_queues(CONFIG) == (
-        "parley-conversations",
-        "parley-imports",
-        "parley-transcription-whisper",
-        "parley-transcription-deepgram",
-        "parley-language-model-offline",
-        "parley-language-model-gemini",
-    )
+    engines = [
+        *(task_queue(QueueKind.TRANSCRIPTION, kind) for kind in transcription.FACTORIES),
+        *(task_queue(QueueKind.LANGUAGE_MODEL, kind) for kind in language_models.FACTORIES),
+    ]
+    queues = {"parley-conversations", "parley-imports", *engines}
+    assert set(task_queues(CONFIG)) == queues, "every kind there is has its queue"
 
 
 @pytest.mark.parametrize(
