@@ -119,14 +119,28 @@ def test_an_agents_answer_is_outbound() -> None:
     assert read(message(From="support@acme.example", To="ann@example.com")).conversation.direction is Direction.OUTBOUND
 
 
-def test_a_list_that_writes_its_own_address_into_from_does_not_hide_the_customer() -> None:
-    arrival = read(
-        message(From="'Ann One' via Support <support@acme.example>", X_Original_From="Ann <ann@example.com>")
-    )
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"From": "'Ann' via Support <support@acme.example>", "X_Original_From": "Ann <ann@example.com>"},
+        {"From": "support@acme.example", "X_Original_Sender": "ann@example.com"},
+        {"From": "form@staff.acme.example", "Reply_To": "Ann <ann@example.com>"},
+        {"From": "form@staff.acme.example", "Reply_To": "ann@example.com", "Auto_Submitted": "auto-generated"},
+    ],
+)
+def test_lists_and_contact_forms_that_send_under_our_address_do_not_hide_the_customer(headers: dict[str, str]) -> None:
+    arrival = read(message(**headers))
     assert arrival.conversation.messages is not None
-    author = arrival.conversation.messages[0].author
-    assert next(p.address for p in arrival.conversation.participants if p.id == author) == "ann@example.com"
+    (one,) = arrival.conversation.messages
+    author = next(person for person in arrival.conversation.participants if person.id == one.author)
+    assert (author.address, author.role) == ("ann@example.com", Role.CUSTOMER)
     assert arrival.conversation.direction is Direction.INBOUND
+    assert one.automatic is None
+
+
+def test_an_answer_with_another_address_to_reply_to_is_still_the_agents() -> None:
+    answer = message(From="support@acme.example", To="ann@example.com", Reply_To="tickets@desk.example")
+    assert read(answer).conversation.direction is Direction.OUTBOUND
 
 
 # -- automatic -------------------------------------------------------------------------------------------------

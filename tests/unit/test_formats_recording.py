@@ -5,6 +5,8 @@ from io import BytesIO
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from domain.conversation import Channel, Role
 from domain.errors import InvalidInput
@@ -13,7 +15,7 @@ from domain.mapping import Format, SourceMapping
 from engines.audio.decode import Decoder
 from engines.formats import preset
 from engines.formats.shaping_audio import name_parts
-from engines.formats.side_cars import side_cars
+from engines.formats.side_cars import ENDINGS, side_cars
 from engines.protocols import AudioFile
 from tests.support.audio_files import encode, voice
 from tests.support.formats import arrivals, codes, sample
@@ -195,6 +197,19 @@ LAUGHS = "".join(f'<!ENTITY l{n} "{f"&l{n - 1};" * 10}">' for n in range(1, 10))
 def test_a_side_car_that_cannot_be_read_is_refused(name: str, data: bytes) -> None:
     with pytest.raises(InvalidInput):
         list(side_cars(BytesIO(data), name))
+
+
+@given(
+    st.binary(max_size=300),
+    st.sampled_from(["<a>", "<a b='1'>", "</a>", "{", "}", "a,b\n", '"']),
+    st.sampled_from(ENDINGS),
+)
+def test_any_side_car_is_read_or_refused(data: bytes, start: str, ending: str) -> None:
+    try:
+        found = list(side_cars(BytesIO(start.encode() + data), f"c{ending}"))
+    except InvalidInput:
+        return
+    assert all(isinstance(one, dict) for one in found)
 
 
 # -- the real ones ---------------------------------------------------------------------------------------------
