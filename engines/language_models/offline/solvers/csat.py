@@ -211,6 +211,9 @@ def _only_earlier(mood: Mood, earlier: float) -> tuple[int | None, str, list[Gro
     """Dissatisfied at first and silent about it in the end."""
     worst = mood.strongest(positive=False)
     grounds = [_ground(worst)] if worst else []
+    if _is_balanced(mood):
+        best = mood.strongest(positive=True)
+        return 3, "As much praise as blame.", [*grounds, *([_ground(best)] if best else [])]
     if mood.resolved is not None:
         return (
             (4 if earlier < 2 else 3),
