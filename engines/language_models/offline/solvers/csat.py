@@ -169,7 +169,7 @@ def _is_balanced(mood: Mood) -> bool:
     """Whether there is as much warm praise as blame in the whole, and nobody was left without help."""
     good = sum(f.strength for f in mood.feelings if f.strength >= STRONG)
     bad = -sum(f.strength for f in mood.feelings if f.strength <= -CLEAR)
-    return good >= 2 * STRONG and good >= bad and not (mood.refused or mood.unresolved or mood.repeated)
+    return good >= VERY_STRONG and good >= bad and not (mood.refused or mood.unresolved or mood.repeated)
 
 
 def _at_the_end(mood: Mood) -> tuple[float, float]:
