@@ -28,8 +28,10 @@ _FILLERS = re.compile(
     r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
 )
 _MASK_OF_NUMBERS = re.compile(
-    r"\s*(?:\b(?:(?:my|your|the|our|an?)\s+)?(?:\w+\s+)?(?:number|reference|account|email|e-mail|phone|address|card|code|id)"
-    r"(?:\s+(?:is|was|ends? in|ending(?: in)?))?|\b(?:for|to|at|on|under|with|of|is|was|ending(?: in)?|from|by|via|it's|in)"
+    r"\s*(?:\b(?:(?:my|your|the|our|an?)\s+)?(?:\w+\s+)?(?:number|reference|account|email|e-mail|phone|address|"
+    r"card|code|id)"
+    r"(?:\s+(?:is|was|ends? in|ending(?: in)?))?|\b(?:for|to|at|on|under|with|of|is|was|ending(?: in)?|from|by|"
+    r"via|it's|in)"
     r"(?:\s+(?:my|your|the|our))?)?\s*\[(?!name\])[a-z_]+\]('s)?",
     re.IGNORECASE,
 )

@@ -10,6 +10,7 @@ from engines.language_models.offline.context import Feeling
 from engines.language_models.offline.evidence import Evidence, Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
 from engines.language_models.offline.mood import CLEAR, Mood, mood_of
+from engines.language_models.offline.solvers.churn import risk_of
 from engines.language_models.offline.text import Sentence, words
 
 _NUMBERS = {
@@ -75,7 +76,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
         given = (Evidence(rating.sentence.turn, rating.sentence.text),)
         return known(value, f"The customer gives {rating.score} out of {rating.scale}.", given, stated=True)
     mood = mood_of(analysis)
-    score, why, grounds = _judge(mood)
+    score, why, grounds = _judge(mood, leaves=risk_of(analysis).level == "high")
     if score is None:
         return unknown(why)
     evidence = quotes(analysis, grounds, question.evidence_role, limit=2)
@@ -131,7 +132,7 @@ def _checked(score: int, scale: int, sentence: Sentence) -> _Rating | None:
     return _Rating(max(score, 1), scale, sentence) if 0 <= score <= scale else None
 
 
-def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
+def _judge(mood: Mood, *, leaves: bool) -> tuple[int | None, str, list[Ground]]:
     """Score, reason in words, and what it rests on.
 
     The scale's middle is 3; a delighted word at the end lifts it by two points, an angry one lowers it by two. How it
@@ -148,8 +149,9 @@ def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
         raw -= 0.5 * (mood.reluctant is not None and praise < VERY_STRONG and raw > 3)
     else:
         raw -= 0.3 * (mood.escalated is not None or mood.repeated is not None)
+        raw -= 0.5 * (leaves and blame >= STRONG)
     raw -= 0.5 * (mood.unresolved is not None)
-    if blame > praise and (_is_one_remark(mood) or any(f.strength >= STRONG for f in mood.feelings)):
+    if blame > praise and ((_is_one_remark(mood) and not leaves) or any(f.strength >= STRONG for f in mood.feelings)):
         raw = max(raw, 2.0)
     if blame > praise and _is_balanced(mood):
         raw = max(raw, 3.0)
