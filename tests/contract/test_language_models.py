@@ -41,7 +41,7 @@ def config(kind: str, endpoint: str | None = None) -> EngineConfig:
         name=f"{kind}-test",
         family=EngineFamily.LANGUAGE_MODEL,
         kind=kind,
-        model="gemini-2.0-flash" if kind == "gemini" else "offline-1",
+        model="gemini-2.0-flash" if kind == "gemini" else "offline-2",
         endpoint=endpoint,
     )
 
@@ -120,7 +120,7 @@ async def test_progress_is_told_and_ends_at_one(engine: LanguageModelEngine) -> 
 
 async def test_the_self_test_says_what_it_saw() -> None:
     offline = build(config("offline"), None)
-    assert "offline-1" in await offline.test()
+    assert "offline-2" in await offline.test()
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -34,8 +34,8 @@ async def answered(turns: Sequence[Turn], *keys: str, language: str | None = "en
 
 
 def conversation(*lines: str) -> tuple[Turn, ...]:
-    """Turns from lines such as "C: hello" and "A: hello" (customer, agent, bot B)."""
-    roles = {"C": "customer", "A": "agent", "B": "bot"}
+    """Turns from lines such as "C: hello" and "A: hello" (customer, agent, bot B, unknown U)."""
+    roles = {"C": "customer", "A": "agent", "B": "bot", "U": "unknown"}
     return turns_of(*((roles[line[0]], line[2:].strip()) for line in lines))
 
 

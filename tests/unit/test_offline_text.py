@@ -122,7 +122,7 @@ def _first(line: str) -> str | None:
     sentence = analysis.sentences[0]
     if line[0] == "C":
         return customer_statement(sentence, analysis, first=True, limit=30)
-    return agent_statement(sentence, analysis, 30)
+    return agent_statement(sentence, analysis, limit=30)
 
 
 @pytest.mark.parametrize(

@@ -28,7 +28,7 @@ from engines.language_models.offline.solvers import (
 )
 from engines.protocols import AnswerRequest, AskedTask, ModelAnswer, Progress
 
-MODEL = "offline-1"
+MODEL = "offline-2"
 """Changes whenever the same conversation may be answered differently: it is part of every value's provenance."""
 
 CHARACTERS_PER_TOKEN = 4

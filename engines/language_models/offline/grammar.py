@@ -11,7 +11,7 @@ _LEAD = re.compile(
     r"i understand|"
     r"great news|good news|first of all|ma'am|awesome|fair enough|oh no|"
     r"(?:no|right|so|well|now|sure|great|perfect|lovely|brilliant|look|just|then|again|fine|wonderful|cool|"
-    r"excellent|there|"
+    r"excellent|"
     r"in that case)"
     r"(?=\s*[,.!:–-]|\s+(?:i|we|it|that|this|you|he|she|they|there|\w+'(?:m|ve|ll|d|re|s)|thank|thanks|so|no|"
     r"and|but|ok|okay|"
@@ -28,9 +28,11 @@ _FILLERS = re.compile(
     r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
 )
 _MASK_OF_NUMBERS = re.compile(
-    r"(?:\s*\b(?:for|to|at|on|under|with|of|is|was|ending(?: in)?|number|from|by|via|it's|reference|account|"
-    r"email|phone|in)"
-    r")?(?:\s+(?:my|your|the|our|is))?\s*\[(?!name\])[a-z_]+\]('s)?",
+    r"\s*(?:\b(?:(?:my|your|the|our|an?)\s+)?(?:\w+\s+)?(?:number|reference|account|email|e-mail|phone|address|"
+    r"card|code|id)"
+    r"(?:\s+(?:is|was|ends? in|ending(?: in)?))?|\b(?:for|to|at|on|under|with|of|is|was|ending(?: in)?|from|by|"
+    r"via|it's|in)"
+    r"(?:\s+(?:my|your|the|our))?)?\s*\[(?!name\])[a-z_]+\]('s)?",
     re.IGNORECASE,
 )
 """A mask with the words that lead to it: "my number is [phone]" says nothing to a reader."""

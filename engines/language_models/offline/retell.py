@@ -207,7 +207,7 @@ _DEED = re.compile(
 )
 
 
-def agent_statement(sentence: Sentence, analysis: Analysis, limit: int, *, first: bool = True) -> str | None:
+def agent_statement(sentence: Sentence, analysis: Analysis, *, first: bool = True, limit: int) -> str | None:
     """A whole sentence that tells what the agent said, did or asked for. first: nothing of the agent stands before."""
     text = plain(sentence.text)
     if (len(words(text.lower())) < 3 and not _DEED.match(text)) or _COURTEOUS.match(text):

@@ -91,8 +91,9 @@ _GOES_ON = re.compile(
 _OPENER_GOES_ON = re.compile(
     r"(?:^|\s)(?:is|it's|that's|be|was|a|an|the|so|very|really|all|not|as|am|feel|more|say|said|just|to|no|oh|sounds|"
     r"with|for|and|of|would|are|being|been|okay|ok|i'm|we're|i|you|much|me|us|have|take|let|will|i'll|a|quick|"
-    r"you'll|we'll|works?|how|what|some|any|great|lovely|i'd)$"
+    r"you'll|we'll|works?|how|what|some|any|i'd)$"
 )
+_THANKS = re.compile(r"\b(?:thank you|thanks)(?: (?:so|very) much)?$")
 _ASKS = re.compile(
     rf"^(?:(?:and|but|so|then|okay|ok|right|well|oh|yeah|yes|no|um|uh|hi|hello|hey|sorry|because|please|now|or|"
     rf"hmm)\s+)*"
@@ -150,7 +151,7 @@ def _borders(folded: str, start: int, end: int) -> Iterator[int]:
     for match in _BORDER.finditer(run):
         before = run[: match.start()]
         stops = _OPENER_GOES_ON if match["opener"] else _GOES_ON
-        if not match["joint"] and stops.search(before):
+        if not match["joint"] and stops.search(before) and not _THANKS.search(before):
             continue
         marks.add(match.start())
     marks.update(m.start() for m in _BORDER_ELSEWHERE.finditer(run) if not _GOES_ON.search(run[: m.start()]))

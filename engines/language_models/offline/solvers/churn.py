@@ -25,6 +25,8 @@ CAUSE_REACH = 6
 """How many of the customer's sentences around a threat may hold its cause."""
 MAX_REASON_WORDS = 24
 MIN_REASON_WORDS = 3
+BITTER = 5.0
+"""Sum of the ending's dissatisfaction from which on it is more than a remark."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +122,8 @@ def _from_mood(mood: Mood) -> Risk:
     bad = mood.strongest(positive=False, ending=True)
     good = mood.strongest(positive=True, ending=True)
     if _ends_unhappy(mood) and bad is not None and bad.strength <= -CLEAR:
-        severe = bad.strength <= -3 or mood.repeated or mood.escalated or mood.unresolved or mood.refused
+        bitter = -sum(f.strength for f in mood.ending if f.strength < 0) >= BITTER
+        severe = bad.strength <= -3 or bitter or mood.repeated or mood.escalated or mood.unresolved or mood.refused
         if severe:
             return Risk("medium", "The customer ends unhappy with a matter that is not solved.", (bad,))
     if good is not None and good.strength >= CLEAR and not _ends_unhappy(mood):

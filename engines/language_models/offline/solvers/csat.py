@@ -10,6 +10,7 @@ from engines.language_models.offline.context import Feeling
 from engines.language_models.offline.evidence import Evidence, Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
 from engines.language_models.offline.mood import CLEAR, Mood, mood_of
+from engines.language_models.offline.solvers.churn import risk_of
 from engines.language_models.offline.text import Sentence, words
 
 _NUMBERS = {
@@ -75,7 +76,7 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
         given = (Evidence(rating.sentence.turn, rating.sentence.text),)
         return known(value, f"The customer gives {rating.score} out of {rating.scale}.", given, stated=True)
     mood = mood_of(analysis)
-    score, why, grounds = _judge(mood)
+    score, why, grounds = _judge(mood, leaves=risk_of(analysis).level == "high")
     if score is None:
         return unknown(why)
     evidence = quotes(analysis, grounds, question.evidence_role, limit=2)
@@ -131,7 +132,7 @@ def _checked(score: int, scale: int, sentence: Sentence) -> _Rating | None:
     return _Rating(max(score, 1), scale, sentence) if 0 <= score <= scale else None
 
 
-def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
+def _judge(mood: Mood, *, leaves: bool) -> tuple[int | None, str, list[Ground]]:
     """Score, reason in words, and what it rests on.
 
     The scale's middle is 3; a delighted word at the end lifts it by two points, an angry one lowers it by two. How it
@@ -148,8 +149,9 @@ def _judge(mood: Mood) -> tuple[int | None, str, list[Ground]]:
         raw -= 0.5 * (mood.reluctant is not None and praise < VERY_STRONG and raw > 3)
     else:
         raw -= 0.3 * (mood.escalated is not None or mood.repeated is not None)
+        raw -= 0.5 * (leaves and blame >= STRONG)
     raw -= 0.5 * (mood.unresolved is not None)
-    if blame > praise and (_is_one_remark(mood) or any(f.strength >= STRONG for f in mood.feelings)):
+    if blame > praise and ((_is_one_remark(mood) and not leaves) or any(f.strength >= STRONG for f in mood.feelings)):
         raw = max(raw, 2.0)
     if blame > praise and _is_balanced(mood):
         raw = max(raw, 3.0)
@@ -169,7 +171,7 @@ def _is_balanced(mood: Mood) -> bool:
     """Whether there is as much warm praise as blame in the whole, and nobody was left without help."""
     good = sum(f.strength for f in mood.feelings if f.strength >= STRONG)
     bad = -sum(f.strength for f in mood.feelings if f.strength <= -CLEAR)
-    return good >= 2 * STRONG and good >= bad and not (mood.refused or mood.unresolved or mood.repeated)
+    return good >= VERY_STRONG and good >= bad and not (mood.refused or mood.unresolved or mood.repeated)
 
 
 def _at_the_end(mood: Mood) -> tuple[float, float]:
@@ -211,6 +213,9 @@ def _only_earlier(mood: Mood, earlier: float) -> tuple[int | None, str, list[Gro
     """Dissatisfied at first and silent about it in the end."""
     worst = mood.strongest(positive=False)
     grounds = [_ground(worst)] if worst else []
+    if _is_balanced(mood):
+        best = mood.strongest(positive=True)
+        return 3, "As much praise as blame.", [*grounds, *([_ground(best)] if best else [])]
     if mood.resolved is not None:
         return (
             (4 if earlier < 2 else 3),

@@ -33,7 +33,8 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
 def _judge(mood: Mood) -> tuple[str, str]:
     good = _sum(mood, positive=True)
     bad = _sum(mood, positive=False)
-    if good < ENOUGH and bad < ENOUGH:
+    clear = mood.strongest(positive=False)
+    if good < ENOUGH and bad < ENOUGH and not (good == 0 and clear is not None and clear.strength <= -CLEAR):
         return "neutral", ""
     share = good / (good + bad)
     if good >= ENOUGH and share >= DOMINANT:

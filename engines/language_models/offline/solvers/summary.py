@@ -71,15 +71,21 @@ def _told(analysis: Analysis, units: Sequence[Unit]) -> list[_Line]:
     lines: list[_Line] = []
     speaker: Role | None = None
     for sentence in _joined(analysis, units):
-        again = speaker is sentence.role
-        if sentence.role is Role.CUSTOMER:
-            text = customer_statement(sentence, analysis, first=not again, limit=MAX_SENTENCE_WORDS)
-        else:
-            text = agent_statement(sentence, analysis, MAX_SENTENCE_WORDS, first=not again)
+        text = _statement(analysis, sentence, first=speaker is not sentence.role)
         if text is not None:
             lines.append(_Line(text, sentence))
             speaker = sentence.role
     return lines
+
+
+def _statement(analysis: Analysis, sentence: Sentence, *, first: bool) -> str | None:
+    """The sentence retold, once per conversation: the choice asks for it again and again."""
+    key = ("told", sentence.turn, sentence.start, sentence.end, first)
+    if key not in analysis.memo:
+        tell = customer_statement if sentence.role is Role.CUSTOMER else agent_statement
+        analysis.memo[key] = tell(sentence, analysis, first=first, limit=MAX_SENTENCE_WORDS)
+    text: str | None = analysis.memo[key]
+    return text
 
 
 def _joined(analysis: Analysis, units: Sequence[Unit]) -> list[Sentence]:
