@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, cpu, freshness, pipeline, quality
+from bench import accept, cpu, flat_cost, freshness, pipeline, quality
 from bench.ground import Ground, ground
 from bench.measure import Measurement, hardware, show, write
 from domain.errors import ParleyError
@@ -39,6 +39,7 @@ SECTIONS: dict[str, Section] = {
     "freshness": on_ground(freshness.measure),
     "wer": quality.wer,
     "agreement": quality.agreement,
+    "cost": flat_cost.measure,
 }
 
 
