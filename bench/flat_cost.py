@@ -17,7 +17,7 @@ import json
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pydantic import SecretStr
@@ -84,9 +84,13 @@ on the premises hears it."""
 
 @dataclass
 class _Request:
-    """One request: its text in the provider's order, when it came and was answered, and what was answered."""
+    """One request: its text in the provider's order, when it came and was answered, and how much was answered.
+
+    schema_last: the same in the order of a provider that puts the schema behind the messages.
+    """
 
     text: str
+    schema_last: str
     began: float
     ended: float = 0.0
     output: int = 0
@@ -112,6 +116,11 @@ class Bill:
         write = price.input if price.write is None else price.write
         total = plain * price.input + self.read * price.cached + self.written * write + self.output * price.output
         return total / 1e6
+
+
+def with_schema_last(requests: Sequence[_Request]) -> list[_Request]:
+    """As a provider of the other order sees them."""
+    return [replace(request, text=request.schema_last) for request in requests]
 
 
 def bill(requests: Sequence[_Request]) -> Bill:
@@ -153,7 +162,8 @@ class Provider:
 
     def __call__(self, received: Received) -> Reply:
         seen = Seen(0, received, time.monotonic())
-        request = _Request(seen.text, seen.began)
+        messages = received.system + "".join(received.parts)
+        request = _Request(seen.text, messages + json.dumps(seen.schema), seen.began)
         with self._lock:
             self.requests.append(request)
         text = json.dumps({key: _answer(seen, key) for key in seen.fields}, ensure_ascii=False)
@@ -306,8 +316,8 @@ async def one_call_a_task(
         )
 
 
-async def billed(chosen: Sequence[EffectiveTask], turns: tuple[Turn, ...], *, plan: bool) -> Bill:
-    """What the provider counts for one conversation, by our plan or by the baseline."""
+async def sent(chosen: Sequence[EffectiveTask], turns: tuple[Turn, ...], *, plan: bool) -> list[_Request]:
+    """What comes in at the provider for one conversation, by our plan or by the baseline."""
     provider = Provider()
     with gemini_server() as server:
         server.respond = provider
@@ -326,7 +336,7 @@ async def billed(chosen: Sequence[EffectiveTask], turns: tuple[Turn, ...], *, pl
             await ours(config, engine, chosen, turns)
         else:
             await one_call_a_task(engine, chosen, turns)
-    return bill(provider.requests)
+    return provider.requests
 
 
 async def measure() -> list[Measurement]:
@@ -335,7 +345,8 @@ async def measure() -> list[Measurement]:
     for count, aim in AIMS.items():
         for length in LENGTHS:
             turns = transcript(length)
-            plan, alone = [await billed(tasks(count), turns, plan=by_plan) for by_plan in (True, False)]
+            ours_, theirs = [await sent(tasks(count), turns, plan=by_plan) for by_plan in (True, False)]
+            plan, alone, kind = bill(ours_), bill(theirs), bill(with_schema_last(theirs))
             name = f"input_tokens_ratio_{count}_tasks"
             found.append(
                 Measurement(
@@ -345,7 +356,11 @@ async def measure() -> list[Measurement]:
                     direction="≤",
                     note=f"{length:,} tokens of transcript: {plan.calls} calls for {count} tasks, "
                     f"{plan.equivalents:,.0f} for {alone.equivalents:,.0f} input tokens",
-                    detail={"plan": vars(plan), "one_call_a_task": vars(alone)},
+                    detail={
+                        "plan": vars(plan),
+                        "one_call_a_task": vars(alone),
+                        "ratio_where_the_baseline_caches": round(plan.equivalents / kind.equivalents, 3),
+                    },
                 )
             )
     return [*found, await _cost()]
@@ -353,7 +368,7 @@ async def measure() -> list[Measurement]:
 
 async def _cost() -> Measurement:
     turns = four_minutes()
-    plan, alone = [await billed(five(), turns, plan=by_plan) for by_plan in (True, False)]
+    plan, alone = [bill(await sent(five(), turns, plan=by_plan)) for by_plan in (True, False)]
     by_model = {
         price.model: {
             "usd": plan.cost_usd(price),

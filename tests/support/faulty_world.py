@@ -113,7 +113,7 @@ def faulty_world() -> Iterator[World]:
 
         async def point_to_it(provisioning: Provisioning) -> None:
             async with provisioning.configuration() as configuration:
-                await configuration.put_engine(gemini.model_copy(update={"endpoint": server.url}))
+                await configuration.put_engine(gemini.model_copy(update={"endpoint": server.url, "parameters": {}}))
 
         provision(stack, point_to_it)
 
