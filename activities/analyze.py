@@ -68,11 +68,12 @@ class _Calls:
 
 @dataclass(frozen=True)
 class _Work:
-    """What one attempt has to do: the questions still open, and the answers already there."""
+    """What one attempt has to do: the questions still open, those that are settled, and their answers."""
 
     config: EngineConfig
     fallback: Sequence[EngineConfig]
     questions: Sequence[TaskQuestion]
+    beside: Sequence[TaskQuestion]
     answered: Sequence[AnswerRecord]
     calls: _Calls
 
@@ -121,15 +122,17 @@ class AnalyzeActivity:
             answers = {a.task_run.id: a for a in await tx.ledger.answers(run)} if again else {}
             before = await tx.ledger.of_conversation(run.conversation_id, run.revision) if run.entry > 1 else ()
         suspected = suspicions(rendition.turns)
-        questions = [
+        every = [
             TaskQuestion(row, tasks[row.task_id], config, conversation, rendition, suspected)
             for row in rows
-            if row.state is RunState.PLANNED and row.task_id in tasks
+            if row.task_id in tasks
         ]
+        questions = [question for question in every if question.run.state is RunState.PLANNED]
+        beside = [question for question in every if question.run.state is not RunState.PLANNED]
         answered = [answers[row.id] for row in rows if row.id in answers]
         earlier = frozenset(call for row in before if row.entry < run.entry for call in row.engine_calls)
         log = _Calls(self._database, run, config, costs, _by_part(calls), earlier)
-        return _Work(config, fallback, questions, answered, log)
+        return _Work(config, fallback, questions, beside, answered, log)
 
     async def _answer_all(self, run: RunRef, work: _Work) -> list[AnswerRecord]:
         """Raises the first retryable error when tries are left; on the last try the tasks it hit are failed by name."""
@@ -160,7 +163,7 @@ class AnalyzeActivity:
         )
         shape = self._shape.of(work.config.parameters, external=work.config.external)
         async with waiting_for_provider() if work.calls.costs else nullcontext():
-            return await answer_all(work.questions, caller, shape)
+            return await answer_all(work.questions, caller, shape, work.beside)
 
     @staticmethod
     async def _write(tx: TenantTx, work: _Work, records: Sequence[AnswerRecord]) -> None:

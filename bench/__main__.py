@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, cpu, freshness, imports, pipeline, quality, utilisation
+from bench import accept, cpu, flat_cost, freshness, imports, pipeline, quality, utilisation
 from bench.ground import Ground, ground
 from bench.measure import Measurement, hardware, show, write
 from domain.errors import ParleyError
@@ -41,6 +41,7 @@ SECTIONS: dict[str, Section] = {
     "utilisation": on_ground(utilisation.measure),
     "wer": quality.wer,
     "agreement": quality.agreement,
+    "cost": flat_cost.measure,
 }
 
 

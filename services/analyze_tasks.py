@@ -68,10 +68,17 @@ Outcome = AnswerRecord | EngineError
 """What became of one task: its ledger row with its values, or an error that is worth another try of the stage."""
 
 
-async def answer_all(questions: Sequence[TaskQuestion], caller: Caller, shape: CallShape) -> list[Outcome]:
+async def answer_all(
+    questions: Sequence[TaskQuestion], caller: Caller, shape: CallShape, beside: Sequence[TaskQuestion] = ()
+) -> list[Outcome]:
     """One outcome a question, in their order. All that is under way is waited for, whatever fails; what is not an
-    engine's trouble (a lost lease, storage that stays away) is raised then."""
-    asking = _Asking(caller, shape)
+    engine's trouble (a lost lease, storage that stays away) is raised then.
+
+    beside: questions of the same run that are settled already. They are not asked; the calls are cut as if they were,
+    so that a retry finds the prefix that is in the provider's cache.
+    """
+    others = [part for question in beside for part in _Task.of(question, shape).parts]
+    asking = _Asking(caller, shape, others)
     tasks = [_Task.of(question, shape) for question in questions]
     parts = [part for task in tasks for part in task.parts]
     for part, asked in zip(parts, await asking.ask(parts), strict=True):
@@ -108,6 +115,7 @@ def _of(tasks: Sequence[_Task], part: Part) -> _Task:
 class _Asking:
     caller: Caller
     shape: CallShape
+    beside: Sequence[Part] = ()
 
     async def ask(self, parts: Sequence[Part]) -> list[Asked]:
         """Parts on the same turns share their calls; different stretches go side by side."""
@@ -119,8 +127,9 @@ class _Asking:
         return [asked[id(part)] for part in parts]
 
     async def _stretch(self, parts: Sequence[Part]) -> list[tuple[Part, Asked]]:
-        """What is recorded is taken up where it was left; the rest is planned."""
+        """What is recorded is taken up where it was left; the rest is asked as the plan of them all has it."""
         origin: dict[str, Part] = {}
+        planned = [part for part in (*parts, *self.beside) if part.stretch == parts[0].stretch]
         open_: dict[str, Part] = {}
         recorded: dict[str, tuple[EngineCall, list[Part]]] = {}
         for given in parts:
@@ -131,7 +140,7 @@ class _Asking:
             else:
                 recorded.setdefault(call.id, (call, []))[1].append(part)
         groups = plan_calls(
-            [part.ask for part in open_.values()],
+            [part.ask for part in planned],
             system_tokens=SYSTEM_TOKENS,
             turns_tokens=tokens_of(parts[0].turns),
             shape=self.shape,
@@ -139,7 +148,7 @@ class _Asking:
         done = await _together(
             [
                 *(self._taken_up(some, call) for call, some in recorded.values()),
-                *(self._group(group, open_) for group in groups),
+                *(self._group(group, {part.key: part for part in planned}, open_) for group in groups),
             ]
         )
         return [(origin[key], asked) for answers in done for key, asked in answers.items()]
@@ -165,12 +174,16 @@ class _Asking:
             return await self._unreadable(parts, layout, error, fused=len(call.parts) > 1)
         return await self._split(parts, call, layout)
 
-    async def _group(self, group: CallGroup, parts: Mapping[str, Part]) -> dict[str, Asked]:
+    async def _group(
+        self, group: CallGroup, planned: Mapping[str, Part], open_: Mapping[str, Part]
+    ) -> dict[str, Asked]:
         """A group on a shared prefix: one call warms the provider's cache, then the rest go side by side."""
-        layout = Layout.of([parts[key] for key in group.keys], shared=group.shared)
-        rest = [[parts[key] for key in call] for call in group.calls]
+        calls = [[open_[key] for key in call if key in open_] for call in group.calls]
+        rest = [call for call in calls if call]
+        in_schema = [planned[key] for key in group.keys] if group.shared else [part for call in rest for part in call]
+        layout = Layout.of(in_schema, shared=group.shared)
         done: dict[str, Asked] = {}
-        for _ in range(WARMING_TRIES if group.shared else 0):
+        for _ in range(WARMING_TRIES if group.shared and len(rest) > 1 else 0):
             first, rest = rest[0], rest[1:]
             done |= await self._call(first, layout)
             error = next((done[p.key].error for p in first), None)

@@ -55,6 +55,7 @@ HOSTED_ENGINES = (
         kind="gemini",
         model="gemini-2.0-flash",
         credentials="env:GEMINI_API_KEY",
+        parameters={"prefix_cache": False},  # of this provider's models those from 2.5 on cache by themselves
         limits=EngineLimits(concurrency=8),
         price=Price(input_per_million=0.10, output_per_million=0.40, cached_per_million=0.025, version="list 2025-02"),
         external=True,

@@ -3,8 +3,9 @@ its memory."""
 
 import pytest
 
-from tests.support.faulty_world import PATIENCE, World, chats
+from tests.support.faulty_world import PATIENCE, World, chats, long_chat
 from tests.support.running_stack import until
+from tests.support.stored_once import check_asked_once
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
@@ -42,6 +43,19 @@ def test_kill_9_in_the_middle_of_two_hundred_conversations(world: World) -> None
     assert batch.check(bodies, lost).repeated >= 8
     for name, kills in ((MODELS, 2), (CONVERSATIONS, 2), ("api", 2), ("temporal", 2)):
         stack.until_restarted(name, kills)
+
+
+def test_kill_9_between_the_call_that_warms_the_cache_and_the_rest(world: World) -> None:
+    batch = world.tenant("warmed")
+    with world.model.holding(first=2):
+        batch.connector.hand_in(long_chat("warmed"))
+        until(lambda: world.model.waiting == 2, PATIENCE, batch.stored.told)
+        world.stack.kill(MODELS)
+        lost = batch.under_way()
+    assert len(lost) == 2
+    batch.stored.until_completed(1, PATIENCE)
+    counted = check_asked_once(batch.stored, world.model, lost)
+    assert (counted.asked, counted.repeated) == (5, 2), "the first of three is recorded, and not asked again"
 
 
 def test_temporal_away_at_post(world: World) -> None:

@@ -32,13 +32,14 @@ class Asked:
 
 
 class CountingModel:
-    """`GeminiServer.respond`. Answers take `seconds`; inside `holding` no answer is given."""
+    """`GeminiServer.respond`. Answers take `seconds`; inside `holding` none is given from the `first` request on."""
 
     def __init__(self, seconds: float = 0.0) -> None:
         self._seconds = seconds
         self._lock = threading.Lock()
         self._open = threading.Event()
         self._open.set()
+        self._first = 1
         self._asked: list[Asked] = []
         self.waiting = 0
 
@@ -48,7 +49,8 @@ class CountingModel:
             number = len(self._asked) + 1
             self._asked.append(Asked(number, what, time.time()))
             self.waiting += 1
-        self._open.wait(120)
+        if number >= self._first:
+            self._open.wait(120)
         if self._seconds:
             time.sleep(self._seconds)
         with self._lock:
@@ -56,8 +58,9 @@ class CountingModel:
         return answer(json.dumps(_answer(received, number)))
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
+    def holding(self, first: int = 1) -> Iterator[None]:
         """Requests come in and wait: whoever asked them is in the middle of it."""
+        self._first = first
         self._open.clear()
         try:
             yield

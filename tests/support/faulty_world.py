@@ -52,6 +52,20 @@ def _chat(source: str, number: int, thing: str, colour: str, fault: str) -> dict
     }
 
 
+def long_chat(source: str) -> dict[str, Any]:
+    """Too long to be asked in one call: its tasks share a prefix, which one call warms."""
+    chat = _chat(source, 0, "kettle", "green", "rattles all night")
+    said = [
+        {
+            "author": "c",
+            "at": f"2026-11-02T{10 + n // 60}:{n % 60:02}:00Z",
+            "text": f"Night {n}: it rattled {n * 3} times, and nobody of your company has called me back about it.",
+        }
+        for n in range(200)
+    ]
+    return {**chat, "messages": [*chat["messages"], *said]}
+
+
 @dataclass
 class World:
     """A stack with a provider of its own."""
@@ -99,7 +113,7 @@ def faulty_world() -> Iterator[World]:
 
         async def point_to_it(provisioning: Provisioning) -> None:
             async with provisioning.configuration() as configuration:
-                await configuration.put_engine(gemini.model_copy(update={"endpoint": server.url}))
+                await configuration.put_engine(gemini.model_copy(update={"endpoint": server.url, "parameters": {}}))
 
         provision(stack, point_to_it)
 
