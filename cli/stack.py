@@ -26,6 +26,12 @@ _STYLES = {
     ProcessState.STOPPED: "dim",
     ProcessState.FAILED: "red",
 }
+_ADDRESSES = (
+    ("API", "api"),
+    ("API docs", "api_docs"),
+    ("API metrics", "api_metrics"),
+    ("Temporal UI", "temporal_ui"),
+)
 _NOT_RUNNING = 3  # as service managers answer for a stopped service
 
 Home = Annotated[
@@ -172,7 +178,7 @@ def _overview(record: StackRecord, hint: str = "", details: RenderableType | Non
 def _addresses(record: StackRecord) -> RenderableType:
     table = Table.grid(padding=(0, 2))
     if record.state is StackState.READY:
-        for label, name in (("API", "api"), ("API docs", "api_docs"), ("Temporal UI", "temporal_ui")):
+        for label, name in _ADDRESSES:
             if address := record.addresses.get(name):
                 table.add_row(label, address)
     if record.search is not None:

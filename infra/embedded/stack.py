@@ -334,6 +334,7 @@ class EmbeddedStack:
         found = {
             "api": url,
             "api_docs": f"{url}/docs",
+            "api_metrics": f"http://127.0.0.1:{ports.choose('metrics_api')}/metrics",
             "temporal": environment["PARLEY_TEMPORAL_ADDRESS"],
             "temporal_ui": environment["PARLEY_TEMPORAL_UI_URL"],
             "postgres": f"127.0.0.1:{ports.choose('postgres')}",

@@ -5,11 +5,13 @@ The standard variables of OpenTelemetry say where to and how much: `OTEL_EXPORTE
 This module is imported only then: without a collector nothing of OpenTelemetry's SDK is loaded.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
+from threading import Thread
 from typing import TYPE_CHECKING
 
 from opentelemetry import context as contexts
@@ -94,13 +96,11 @@ class Tracing:
         inside.add_span_processor(self._spans)
         AsyncPGInstrumentor().instrument(tracer_provider=inside)  # type: ignore[no-untyped-call]
 
-    def close(self) -> None:
-        """Sends what waits. Blocking, for some seconds at most."""
-        self.provider.force_flush(_FLUSH_MILLISECONDS)
-        self.provider.shutdown()
-
-
-_FLUSH_MILLISECONDS = 5_000
+    def close(self, seconds: float = 3.0) -> None:
+        """Sends what waits, for as long as given: a collector that is away holds no process up. Blocking."""
+        closing = Thread(target=self.provider.shutdown, name="last spans", daemon=True)
+        closing.start()
+        closing.join(seconds)
 
 
 def links_here() -> list[trace.Link]:
@@ -145,6 +145,8 @@ def start(process: str, environ: Mapping[str, str] = os.environ, exporter: SpanE
     spans = BatchSpanProcessor(Walled(exporter or _exporter(environ)))
     provider.add_span_processor(spans)
     trace.set_tracer_provider(provider)
+    # A collector that is away is worth a line for what was lost, not one for every try.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)
     # A caller's baggage is his own: it would go on into headers that Temporal stores as they are.
     propagate.set_global_textmap(TraceContextTextMapPropagator())
     return Tracing(provider, sampler, resource, spans)

@@ -1,6 +1,8 @@
 """Traces without a server: ids that follow from conversations, the same decision to sample everywhere, and the wall."""
 
 import logging
+import threading
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
@@ -8,11 +10,12 @@ from hypothesis import strategies as st
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SimpleSpanProcessor, SpanExportResult
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
 from opentelemetry.trace import SpanContext, TraceFlags
 from opentelemetry.trace.span import TraceState
+from temporalio.contrib.opentelemetry import create_tracer_provider
 
 from domain.conversation import Channel, Lane
 from domain.ids import derived_id, new_id
@@ -20,6 +23,7 @@ from domain.traces import root_span_id, trace_id
 from infra.logs import JsonLines, telling
 from infra.telemetry.observer import ProcessObserver
 from infra.telemetry.setup import tracing_is_wanted
+from infra.telemetry.tracing import Tracing
 from infra.telemetry.wall import Walled
 from storage.protocols import AcceptOutcome
 from tests.support.tracing import tracing_into
@@ -172,6 +176,27 @@ def test_names_are_ours_or_made_anew(scope: str, name: str, attributes: dict[str
 )
 def test_a_collector_switches_it_on(environ: dict[str, str], wanted: bool) -> None:
     assert tracing_is_wanted(environ) is wanted
+
+
+def test_a_collector_that_hangs_holds_no_process_up() -> None:
+    sent, let_go = threading.Event(), threading.Event()
+
+    class Hanging(InMemorySpanExporter):
+        def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+            sent.set()
+            let_go.wait(60)
+            return super().export(spans)
+
+    exporter = Hanging()
+    provider = create_tracer_provider(shutdown_on_exit=False)
+    batches = BatchSpanProcessor(exporter)
+    provider.add_span_processor(batches)
+    tracing = Tracing(provider, TracerProvider().sampler, TracerProvider().resource, batches)
+    tracing.tracer.start_span("last").end()
+    tracing.close(seconds=0.5)
+    assert sent.wait(60)
+    assert exporter.get_finished_spans() == ()  # still under way, and we are here
+    let_go.set()
 
 
 # -- log lines
