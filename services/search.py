@@ -131,7 +131,6 @@ class SearchConversations:
             backend=self._index.backend,
         )
 
-
     async def conditions(
         self, tenant_id: str, where: str, *, may_see_sensitive: bool = False
     ) -> tuple[tuple[str, str], ...]:
