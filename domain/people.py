@@ -1,9 +1,10 @@
 """People who sign in: their accounts and roles. What a role may do stands in `services.permissions`."""
 
+import re
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import AwareDatetime, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, StringConstraints
 
 from domain.conversation import Frozen, ShortText
 from domain.ids import IdStr, TenantIdStr
@@ -11,8 +12,17 @@ from domain.ids import IdStr, TenantIdStr
 MIN_PASSWORD, MAX_PASSWORD = 12, 256
 """Characters. Length is what makes a password hard to guess; no kinds of characters are asked for."""
 
+_ADDRESS = re.compile(r"[^@\s<>,;:\"()\[\]]+@[^@\s<>,;:\"()\[\]]+")
+
+
+def _address(text: str) -> str:
+    if _ADDRESS.fullmatch(text) is None:
+        raise ValueError("is not an e-mail address")
+    return text
+
+
 Email = Annotated[
-    str, StringConstraints(pattern=r"^[^@\s<>,;:\"()\[\]]+@[^@\s<>,;:\"()\[\]]+$", max_length=254, to_lower=True)
+    str, StringConstraints(max_length=254, to_lower=True, strip_whitespace=True), AfterValidator(_address)
 ]
 """An address as an account's name: compared in lower case."""
 

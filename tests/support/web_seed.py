@@ -172,7 +172,7 @@ class WebSeeder:
     fields: dict[str, CustomField] = field(default_factory=dict)
     seeded: Seeded = field(default_factory=Seeded)
 
-    async def fill(self, count: int = 60) -> Seeded:
+    async def fill(self, count: int = 45) -> Seeded:
         for task in self.client.get("/v1/tasks").json()["items"]:
             self.client.post(f"/v1/tasks/{task['slug']}/activation", json={}).raise_for_status()
         async with self.storage.database.tenant_tx(self.tenant_id) as tx:
@@ -191,7 +191,10 @@ class WebSeeder:
         self.seeded.ids["call"] = await self._play(SCENES[0], "the-call", now - timedelta(hours=3))
         self.seeded.ids["chat"] = await self._play(SCENES[1], "the-chat", now - timedelta(hours=4))
         files = [self._upload(440), self._upload(660)]
-        audio = [{"id": files[0], "role": "agent"}, {"id": files[1], "role": "customer", "offset_ms": 1500}]
+        audio: list[dict[str, Any]] = [
+            {"id": files[0], "role": "agent"},
+            {"id": files[1], "role": "customer", "offset_ms": 1500},
+        ]
         two = await self._play(SCENES[4], "two-files", now - timedelta(hours=5), audio=audio)
         self.seeded.ids["two files"] = two
         attack = Scene(

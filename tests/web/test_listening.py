@@ -75,7 +75,7 @@ def test_who_may_not_hear_originals_is_told_and_refused(visit: Visit, site_clien
     visit.go(f"/conversations/{call}")
     expect(visit.page.locator("audio")).to_have_count(0)
     expect(visit.page.locator("#words")).to_contain_text("the recording is for roles that may hear originals")
-    cookies = {c["name"]: c["value"] for c in visit.page.context.cookies()}  # type: ignore[typeddict-item]
+    cookies = {c["name"]: c["value"] for c in visit.page.context.cookies()}
     answer = httpx.get(f"{visit.site.url}/conversations/{call}/audio/1", cookies=cookies)
     assert answer.status_code == 403
     assert httpx.get(f"{visit.site.url}/conversations/{call}/audio/1").status_code == 401
