@@ -109,7 +109,6 @@ with revised as (
       closed = $19,
       content_key = $20,
       content_hash = $3,
-      lane = coalesce($21, 'live'),
       updated_at = now()
   where c.tenant_id = $1
     and c.id = $2
@@ -246,7 +245,7 @@ class PostgresConversations(Repository):
         if found["channel"] != intake.channel.value:
             raise Conflict(f"this conversation is a {found['channel']}, not a {intake.channel.value}")
         if not found["known"]:
-            revised = await self._revise(found["id"], new, lane)
+            revised = await self._revise(found["id"], new)
             if revised is not None:
                 return Accepted(conversation=_conversation(revised), outcome=AcceptOutcome.REVISED)
             found = await self._find_known(new)  # somebody else brought the same content in the meantime
@@ -258,7 +257,7 @@ class PostgresConversations(Repository):
             raise Conflict("another conversation has this id, or this one was erased at the same moment")
         return row
 
-    async def _revise(self, conversation_id: str, new: NewConversation, lane: Lane | None) -> "Record | None":
+    async def _revise(self, conversation_id: str, new: NewConversation) -> "Record | None":
         """None when the content was known after all."""
         # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
         await self._row(_LOCK, conversation_id)
@@ -284,7 +283,6 @@ class PostgresConversations(Repository):
             new.notes,
             new.closed,
             new.content_key,
-            lane,
         )
 
     async def get(self, conversation_id: str) -> Conversation:
