@@ -11,6 +11,7 @@ import json
 import time
 from dataclasses import dataclass
 from statistics import median
+from typing import Any
 
 import httpx
 
@@ -94,13 +95,13 @@ async def import_batch(client: httpx.AsyncClient, rows: int, meter: CpuMeter) ->
     return batch
 
 
-async def _completed(client: httpx.AsyncClient, import_id: str) -> dict[str, dict[str, int]]:
+async def _completed(client: httpx.AsyncClient, import_id: str) -> dict[str, Any]:
     """Asked for in the list, which counts no conversations."""
     try:
         async with asyncio.timeout(BOUND_SECONDS):
             while True:
                 answer = await client.get("/v1/imports", params={"limit": 1})
-                found: dict[str, dict[str, int]] = answer.raise_for_status().json()["items"][0]
+                found: dict[str, Any] = answer.raise_for_status().json()["items"][0]
                 if found["id"] == import_id and found["state"] in ("completed", "failed"):
                     return found
                 await asyncio.sleep(_POLL_SECONDS)
