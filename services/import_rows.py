@@ -13,7 +13,7 @@ from domain.arrivals import Arrival
 from domain.clock import Clock, utc_now
 from domain.contracts import ImportRef, ImportRowsRequest, ImportRowsResult, StretchEnd
 from domain.conversation import Lane
-from domain.errors import ContentMissing, InvalidInput, ParleyError, where
+from domain.errors import Conflict, ContentMissing, InvalidInput, ParleyError, where
 from domain.imports import Import, ImportState
 from services.accept_many import AcceptMany, Landed
 from services.backlog import BacklogLimit
@@ -30,6 +30,9 @@ _ENDS = {
     ImportState.COMPLETED: StretchEnd.DONE,
     ImportState.FAILED: StretchEnd.SUPERSEDED,
 }
+_MEANWHILE = 5
+"""How often rows are tried again whose threads somebody else has changed at the same moment."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -213,8 +216,17 @@ class ImportRows:
 
     async def _joining(self, work: _Work, rows: Sequence[ReadRow]) -> None:
         """Through the one door where parts of threads meet; the checkpoint follows."""
-        received = await self._receive.receive(work.ref.tenant_id, _arrivals(rows), lane=Lane.BACKFILL)
+        received = await self._received(work.ref.tenant_id, _arrivals(rows))
         await self._commit(work, rows, [_landed(one) for one in received])
+
+    async def _received(self, tenant_id: str, arrivals: Sequence[Arrival]) -> Sequence[Received]:
+        for _ in range(_MEANWHILE):
+            try:
+                return await self._receive.receive(tenant_id, arrivals, lane=Lane.BACKFILL)
+            except Conflict as error:
+                if not error.retryable:
+                    raise
+        return await self._receive.receive(tenant_id, arrivals, lane=Lane.BACKFILL)
 
     async def _refuse(self, work: _Work, row: ReadRow, error: Exception) -> None:
         """The row's line says why, whatever it was."""
