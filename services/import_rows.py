@@ -7,13 +7,15 @@ themselves. So a kill loses at most what was not committed, and that is read aga
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from domain.arrivals import Arrival
 from domain.clock import Clock, utc_now
 from domain.contracts import ImportRef, ImportRowsRequest, ImportRowsResult, StretchEnd
 from domain.conversation import Lane
-from domain.errors import ContentMissing, InvalidInput, ParleyError, where
+from domain.errors import ChangedMeanwhile, ContentMissing, InvalidInput, ParleyError, where
 from domain.imports import Import, ImportState
 from services.accept_many import AcceptMany, Landed
 from services.backlog import BacklogLimit
@@ -30,6 +32,9 @@ _ENDS = {
     ImportState.COMPLETED: StretchEnd.DONE,
     ImportState.FAILED: StretchEnd.SUPERSEDED,
 }
+_MEANWHILE = 5
+"""How often rows are tried again whose threads somebody else has changed at the same moment."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -213,10 +218,15 @@ class ImportRows:
 
     async def _joining(self, work: _Work, rows: Sequence[ReadRow]) -> None:
         """Through the one door where parts of threads meet; the checkpoint follows."""
-        received = await self._receive.receive(
-            work.ref.tenant_id, _arrivals(rows), lane=Lane.BACKFILL, received_at=work.found.created_at
-        )
+        received = await self._received(work.ref.tenant_id, _arrivals(rows), work.found.created_at)
         await self._commit(work, rows, [_landed(one) for one in received])
+
+    async def _received(self, tenant_id: str, arrivals: Sequence[Arrival], at: datetime) -> Sequence[Received]:
+        """at: the time of messages that have none; the same for every try, so that each finds what the last one did."""
+        for _ in range(_MEANWHILE):
+            with suppress(ChangedMeanwhile):
+                return await self._receive.receive(tenant_id, arrivals, lane=Lane.BACKFILL, received_at=at)
+        return await self._receive.receive(tenant_id, arrivals, lane=Lane.BACKFILL, received_at=at)
 
     async def _refuse(self, work: _Work, row: ReadRow, error: Exception) -> None:
         """The row's line says why, whatever it was."""

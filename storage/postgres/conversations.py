@@ -122,7 +122,6 @@ with revised as (
       closed = $19,
       content_key = $20,
       content_hash = $3,
-      lane = coalesce($22::text, 'live'),
       updated_at = now()
   from (
     select coalesce(jsonb_agg(note), '[]') as kept
@@ -241,7 +240,7 @@ class PostgresConversations(Repository):
 
     async def accept(self, new: NewConversation, lane: Lane | None = None) -> Accepted:
         if new.based_on:
-            return await self._extend(new, new.based_on, lane)
+            return await self._extend(new, new.based_on)
         created = await self._insert(new, lane)
         if created is not None:
             return created
@@ -252,7 +251,7 @@ class PostgresConversations(Repository):
             # Locked by a statement of its own: only the next one sees revisions committed while this one waited.
             await self._row(_LOCK, found["id"])
             anew = new.intake.started_at is not None
-            revised = await self._revise(found["id"], new, new.intake, lane, started_anew=anew)
+            revised = await self._revise(found["id"], new, new.intake, started_anew=anew)
             if revised is not None:
                 return revised
             found = await self._find_known(new)  # somebody else brought the same content in the meantime
@@ -305,7 +304,7 @@ class PostgresConversations(Repository):
             raise MergedAway.to(row["merged_into"])
         return row
 
-    async def _extend(self, new: NewConversation, based_on: int, lane: Lane | None) -> Accepted:
+    async def _extend(self, new: NewConversation, based_on: int) -> Accepted:
         """The next revision of the conversation, made from `based_on`."""
         await self._row(_LOCK, new.id)
         row = await self._row(_FIND_BY_ID, new.content_hash, new.id)
@@ -321,7 +320,7 @@ class PostgresConversations(Repository):
         says = new.intake.model_copy(update={"participants": kept})
         if new.fills:
             says = _filling(says, known)
-        revised = await self._revise(new.id, new, says, lane, started_anew=False)
+        revised = await self._revise(new.id, new, says, started_anew=False)
         assert revised is not None  # the row is locked, and its content is not known
         return revised
 
@@ -330,7 +329,6 @@ class PostgresConversations(Repository):
         conversation_id: str,
         new: NewConversation,
         says: ConversationIn,
-        lane: Lane | None,
         *,
         started_anew: bool,
     ) -> Accepted | None:
@@ -357,7 +355,6 @@ class PostgresConversations(Repository):
             new.closed,
             new.content_key,
             new.kept_notes,
-            lane,
         )
         return None if row is None else Accepted(conversation=_conversation(row), outcome=AcceptOutcome.REVISED)
 

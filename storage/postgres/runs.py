@@ -22,7 +22,7 @@ _COLUMNS = """
 _ENTER = f"""
 with counted as (
   update conversation
-  set entries = entries + 1
+  set entries = entries + 1, lane = $4
   where tenant_id = $1
     and id = $2
     and revision = $3

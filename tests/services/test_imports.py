@@ -187,6 +187,7 @@ async def test_the_same_key_twice_in_a_file_is_a_revision_in_the_files_order(des
     assert await desk.read(ref) is StretchEnd.DONE
     outcomes = [line.outcome.value for line in await desk.lines(ref)]
     assert outcomes == ["created", "created", "revised", "unchanged", "unchanged"]
+    assert {r["lane"] for r in await desk.stored()} == {"backfill"}
     assert [(r["revision"], r["pending"]) for r in await desk.stored()] == [(2, 1), (1, 1)]
     assert await desk.contents() == 3
 

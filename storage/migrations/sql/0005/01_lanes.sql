@@ -2,7 +2,7 @@
 -- the dispatcher, who starts it paced.
 alter table conversation
   add column lane text not null default 'live' check (lane in ('live', 'backfill'));
-comment on column conversation.lane is 'in which its newest content came';
+comment on column conversation.lane is 'of its newest entry';
 
 drop index conversation_waiting;
 create index conversation_waiting on conversation (tenant_id, updated_at)
