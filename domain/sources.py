@@ -21,8 +21,8 @@ KEYED = (Format.CANONICAL, Format.JSON)
 class NewSource(Frozen):
     """A source to be made.
 
-    slug: what conversations name as their `source`. mapping, or the name of a preset that ships with one: for formats
-    that are not canonical. channel: what all of its conversations are; others are refused. time_zone: of stamps
+    slug: what conversations name as their `source`. mapping, or the name of a preset that ships with one and brings its
+    format: for formats that are not canonical. channel: what all of its conversations are; others are refused. time_zone: of stamps
     without offset (IANA). settle_minutes: quiet minutes after the last message before a thread that is not closed is
     analysed. dedupe_key: JMESPath expression for what makes an event the same event, else its bytes do.
     """

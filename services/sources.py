@@ -54,6 +54,8 @@ class Sources:
     async def create(self, tenant_id: str, new: NewSource, *, actor: str, origin: str | None) -> SeenSource:
         """Raises Conflict when there is one with the slug, InvalidInput."""
         wanted = Source(id=new_id(), **{name: getattr(new, name) for name in ("slug", *_SETTINGS)})
+        if new.preset is not None and "format" not in new.model_fields_set:
+            wanted = wanted.model_copy(update={"format": self._readers.preset(new.preset)[0]})
         self._check(wanted)
         async with self._database.tenant_tx(tenant_id) as tx:
             if any(source.slug == new.slug for source in await tx.catalog.sources()):
@@ -72,7 +74,10 @@ class Sources:
         """In force for what comes from now on. Raises NotFound, InvalidInput."""
         async with self._database.tenant_tx(tenant_id) as tx:
             before = await tx.catalog.find_source(slug_or_id, lock=True)
-            wanted = before.model_copy(update=change.given)
+            given = change.given
+            if change.preset is not None:
+                given.setdefault("format", self._readers.preset(change.preset)[0])
+            wanted = before.model_copy(update=given)
             self._check(wanted)
             after = await tx.catalog.put_source(wanted)
             old, now = _settings(before), _settings(after)
