@@ -8,13 +8,13 @@ from domain.clock import Clock, utc_now
 from domain.errors import Conflict, FieldProblem, InvalidInput
 from domain.ids import new_id
 from domain.mapping import Format, SourceMapping
-from domain.sources import KEYED, NewSource, SourceChange
+from domain.sources import KEYED, NewSource, SourceChange, SourceHealth
 from domain.times import StampContext
 from services.event_keys import check_expression
 from services.new_conversation import new_conversation, require_channel
 from services.read_events import ReadEvents, ReadItem, with_channel
 from services.readers import Readers
-from storage.protocols import Database, Source, SourceHealth
+from storage.protocols import Database, Source
 
 _MAPPED = (Format.JSON, Format.TABLE, Format.RECORDING)
 _SETTINGS = ("name", "format", "mapping", "preset", "channel", "time_zone", "settle_minutes", "dedupe_key")

@@ -10,10 +10,10 @@ import pytest
 from domain.conversation import Status
 from domain.errors import InvalidInput
 from domain.mapping import Format
-from domain.sources import NewSource
+from domain.sources import EventState, NewSource
 from infra.readers import FormatReaders
 from services.receive_events import EventReceipt
-from storage.protocols import EventState, Tenant
+from storage.protocols import Tenant
 from tests.support.stack import DatabaseUrls
 from tests.support.threads import Desk, desk
 

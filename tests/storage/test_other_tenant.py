@@ -19,6 +19,7 @@ from domain.fields import CustomField
 from domain.ids import new_id
 from domain.intake import ConversationPatch
 from domain.ledger import RunState, TaskRun
+from domain.sources import EventState
 from domain.tasks import AITask, TaskVersion
 from domain.values import FieldValue, Layer
 from storage.postgres.database import PostgresDatabase, PostgresTenantTx
@@ -27,7 +28,6 @@ from storage.protocols import (
     AnswerRecord,
     ConversationFilter,
     DeadLetter,
-    EventState,
     NewConversation,
     Page,
     Recording,
