@@ -5,12 +5,12 @@ from engines.formats.canonical import CanonicalReader
 from engines.formats.check import check_mapping
 from engines.formats.email import EmailReader
 from engines.formats.mapped import MappedReader
-from engines.formats.presets import Preset, preset, presets
+from engines.formats.presets import Preset, example, preset, presets
 from engines.formats.recording import RecordingReader
 from engines.formats.table import TableReader
 from engines.protocols import FormatReader
 
-__all__ = ["Preset", "check_mapping", "preset", "presets", "reader_of"]
+__all__ = ["Preset", "check_mapping", "example", "preset", "presets", "reader_of"]
 
 _READERS: dict[Format, FormatReader] = {
     Format.CANONICAL: CanonicalReader(),

@@ -61,13 +61,23 @@ def addresses(values: Sequence[str]) -> list[Address]:
     return list(found.values())
 
 
-def author_of(head: Head, own: OwnAddresses) -> Address | None:
-    """Who wrote the message. Lists that write their own address into From name the author elsewhere."""
+def sender_of(head: Head) -> Address | None:
+    """Under whose address the message was sent."""
     written = addresses([head.get("from")]) or addresses([head.get("sender")])
-    author = written[0] if written else None
-    if author is None or author.address in own:
-        for name in ("x-original-from", "x-original-sender"):
-            behind = addresses([head.get(name)])
-            if behind and behind[0].address not in own:
-                return behind[0]
-    return author
+    return written[0] if written else None
+
+
+def recipients_of(head: Head) -> list[Address]:
+    return addresses([*head.all("to"), *head.all("cc")])
+
+
+def author_of(head: Head, own: OwnAddresses) -> Address | None:
+    """Who wrote the message. Mailing lists that write their own address into From name the author elsewhere; so do
+    contact forms, whose messages go from the company to itself and are answered to the customer."""
+    sender = sender_of(head)
+    if sender is not None and sender.address not in own:
+        return sender
+    behind = [*head.all("x-original-from"), *head.all("x-original-sender")]
+    if sender is not None and all(one.address in own for one in recipients_of(head)):
+        behind += head.all("reply-to")
+    return next((one for one in addresses(behind) if one.address not in own), sender)

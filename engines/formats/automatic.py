@@ -12,7 +12,7 @@ _REPORTS = ("delivery-status", "disposition-notification")
 def automatic_of(head: Head, own: OwnAddresses, *, by_us: bool) -> Automatic | None:
     """Why nobody wrote the message by hand, None when somebody did.
 
-    by_us: its author is one of the company's own. Help desks mark what their agents wrote as generated
+    by_us: it was sent under one of the company's own addresses. Help desks mark what their agents wrote as generated
     (`Auto-Submitted: auto-generated`, `X-Auto-Response-Suppress`), so from them only an answer of a machine counts. Nor
     does a list of the company's own: many have their mailbox read by one.
     """

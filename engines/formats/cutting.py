@@ -76,7 +76,7 @@ class _Source:
             if len(self.window) > LARGEST_ITEM or not self._fill():
                 break
         if end < 0:
-            return True
+            return False
         ended, _ = _Scanner(b"")(self.window[:end], 0)
         if ended is not None:
             return not self.window[ended:end].strip(_BLANKS)

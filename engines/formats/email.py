@@ -11,7 +11,7 @@ from domain.conversation import Channel, Direction, Role
 from domain.errors import InvalidInput
 from domain.intake import MAX_ATTACHMENTS, MAX_MESSAGE_CHARACTERS, AttachmentIn, Automatic, ConversationIn, MessageIn
 from domain.mapping import SourceMapping
-from engines.formats.addresses import Address, OwnAddresses, addresses, author_of
+from engines.formats.addresses import Address, OwnAddresses, author_of, recipients_of, sender_of
 from engines.formats.automatic import automatic_of, is_broadcast
 from engines.formats.html import html_text
 from engines.formats.mailbox import LARGEST_EMAIL, messages
@@ -73,9 +73,10 @@ class _Email:
         return self._root.head
 
     def arrival(self) -> Arrival:
-        author = author_of(self._head, self._own)
+        sender, author = sender_of(self._head), author_of(self._head, self._own)
         by_us = author is not None and author.address in self._own
-        automatic = automatic_of(self._head, self._own, by_us=by_us)
+        sent_by_us = sender is not None and sender.address in self._own
+        automatic = automatic_of(self._head, self._own, by_us=sent_by_us)
         people = People()
         role = self._role(author, automatic)
         if author is None:
@@ -111,7 +112,7 @@ class _Email:
         return self._own.role_of(author.address)
 
     def _recipients(self, people: People) -> list[Address]:
-        found = addresses([*self._head.all("to"), *self._head.all("cc")])
+        found = recipients_of(self._head)
         for one in found[:MOST_RECIPIENTS]:
             people.add(one.address, self._own.role_of(one.address), one.name)
         if len(found) > MOST_RECIPIENTS:

@@ -69,11 +69,11 @@ class Finder:
 
     def spots(self, field: str, each: str, spot: Spot) -> list[Spot] | None:
         """Where each object of a list is, or of one object; None when there is neither."""
-        found = self.raw(f"{field}[].each", each, spot)
+        found = self.raw(f"{field}.each" if field.endswith("]") else f"{field}[].each", each, spot)
         if found is None:
             return None
         several = found if isinstance(found, list) else [found]
-        path = f"{spot.path}{field}[]."
+        path = f"{spot.path}{field}." if field.endswith("]") else f"{spot.path}{field}[]."
         return [
             Spot(one, path, f"{spot.within} in item {number} of `{each}`" if len(several) > 1 else f" in `{each}`")
             for number, one in enumerate(several, start=1)

@@ -65,8 +65,10 @@ def html_text(html: str) -> str:
 def _rendered(tree: lxml.html.HtmlElement) -> str:
     quotes: list[str] = []
     for element in _outermost_quotes(tree):
+        after, element.tail = element.tail, None  # else it would be laid out as part of the quote
         quotes.append(_quoted(_laid_out(element)))
-        _replace(element, f"{_MARK}{len(quotes) - 1}{_MARK}")
+        element.clear()
+        element.tag, element.text, element.tail = "div", f"{_MARK}{len(quotes) - 1}{_MARK}", after
     return _tidy(_MARKS.sub(lambda found: quotes[int(found[1])], _laid_out(tree)))
 
 
@@ -99,13 +101,6 @@ def _is_quote(element: lxml.html.HtmlElement) -> bool:
 
 def _quoted(text: str) -> str:
     return "\n" + "\n".join(f"> {line}".rstrip() for line in text.split("\n")) + "\n"
-
-
-def _replace(element: lxml.html.HtmlElement, text: str) -> None:
-    """The element becomes a paragraph with this text; what follows it stays."""
-    tail = element.tail
-    element.clear()
-    element.tag, element.text, element.tail = "div", text, tail
 
 
 def _flatten(tree: lxml.html.HtmlElement) -> None:

@@ -6,6 +6,7 @@ own parser of whole messages compares each line with the boundary of every part 
 
 import re
 from binascii import Error as BinasciiError
+from binascii import a2b_base64, a2b_qp
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from email.errors import MessageError
@@ -24,6 +25,7 @@ _LONGEST_VALUE = 8_000
 _LONG_HEADERS = {"to": 1_000_000, "cc": 1_000_000, "references": 100_000}
 _HEADER_LINE = re.compile(rb"[!-9;-~]{1,200}:")
 _HEAD_END = re.compile(rb"\r?\n[ \t]*\r?\n|\r\r")
+_NO_BASE64 = re.compile(rb"[^A-Za-z0-9+/]+")
 _LEADING = re.compile(rb"(?:[ \t]*\r?\n)+")
 _LIKELY_BOUNDARY = re.compile(rb"\n--([!-~][^\r\n]{0,69}?)[ \t]*\r?\n")
 
@@ -55,7 +57,7 @@ class Head:
 
     def text(self, name: str) -> str:
         """As `get`, encoded words decoded."""
-        return decode_words(self.get(name))
+        return _one_line(decode_words(self.get(name)))
 
     def parameter(self, name: str, parameter: str) -> str | None:
         """A parameter of a header such as `charset` of content-type."""
@@ -112,15 +114,17 @@ class Part:
 
     def text(self) -> Decoded:
         """The text of a text part."""
-        holder = Message()
-        holder["content-transfer-encoding"] = self._encoding
-        holder.set_payload(self.data[self.start : self.end].decode("ascii", "surrogateescape"))
-        try:
-            data = holder.get_payload(decode=True)
-        except (MessageError, BinasciiError, ValueError):
-            data = None
-        if not isinstance(data, bytes):
-            data = self.data[self.start : self.end]
+        data = self.data[self.start : self.end]
+        if self._encoding == "base64":
+            data = _from_base64(data)
+        elif self._encoding == "quoted-printable":
+            data = a2b_qp(data)
+        elif self._encoding in ("x-uuencode", "uuencode", "x-uue"):
+            holder = Message()
+            holder["content-transfer-encoding"] = self._encoding
+            holder.set_payload(data.decode("ascii", "surrogateescape"))
+            unpacked = holder.get_payload(decode=True)
+            data = unpacked if isinstance(unpacked, bytes) else data
         return decoded(data, self.head.parameter("content-type", "charset"))
 
     def walk(self) -> Iterator["Part"]:
@@ -219,6 +223,13 @@ def decode_words(text: str) -> str:
         return text
     words = [chunk if isinstance(chunk, str) else decoded(chunk, charset).text for chunk, charset in chunks]
     return "".join(words)
+
+
+def _from_base64(data: bytes) -> bytes:
+    """What can be read of base64: up to its padding, after which lists put their footers."""
+    digits = _NO_BASE64.sub(b"", data.partition(b"=")[0])
+    whole = len(digits) - (len(digits) % 4 == 1)
+    return a2b_base64(digits[:whole] + b"=" * (-whole % 4))
 
 
 def _readable(value: str) -> str:

@@ -1,4 +1,4 @@
-"""Mappings that are ready to use, as data: `mappings/NAME.json`."""
+"""Mappings that are ready to use, as data: `mappings/NAME.json`, and for each what it reads: `examples/NAME.*`."""
 
 import json
 from functools import cache
@@ -9,6 +9,7 @@ from domain.errors import NotFound
 from domain.mapping import Format, SourceMapping
 
 _FOLDER = Path(__file__).parent / "mappings"
+_EXAMPLES = Path(__file__).parent / "examples"
 
 
 class Preset(Frozen):
@@ -30,3 +31,9 @@ def preset(name: str) -> Preset:
     if name not in presets():
         raise NotFound(f"there is no mapping of that name; there are {', '.join(presets())}")
     return Preset.model_validate(json.loads((_FOLDER / f"{name}.json").read_text()))
+
+
+def example(name: str) -> Path:
+    """A small file the mapping of that name reads, in words of our own. Raises NotFound."""
+    preset(name)
+    return next(_EXAMPLES.glob(f"{name}.*"))

@@ -42,10 +42,19 @@ class Row:
 class Table:
     """A table read once. Raises InvalidInput when it has no header, or not the one of a table.
 
-    charset, delimiter: as its sender says; found out when None.
+    Columns without a name, or with one that has been there, are told apart by their number.
+    charset, delimiter: as its sender says; found out when None. line: where its only row stood before it was cut out.
     """
 
-    def __init__(self, body: BinaryIO, *, charset: str | None = None, delimiter: str | None = None) -> None:
+    def __init__(
+        self,
+        body: BinaryIO,
+        *,
+        charset: str | None = None,
+        delimiter: str | None = None,
+        line: int | None = None,
+    ) -> None:
+        self._line = line
         head = _head(body)
         if not head.strip(b"\xef\xbb\xbf \t\r\n"):
             raise InvalidInput.of("body", "is empty")
@@ -64,7 +73,6 @@ class Table:
             first = self._lines.peek()
         self.delimiter = delimiter or (separator[1] if separator else _delimiter(first))
         self.header = b""
-        self.notes: list[tuple[str, str]] = []
         self.columns = self._read_header()
 
     def rows(self) -> Iterator[Row]:
@@ -77,7 +85,7 @@ class Table:
             yield self._row(number, line, fields, raw, trouble)
 
     def _row(self, number: int, line: int, fields: list[str], raw: str, trouble: str | None) -> Row:
-        data = self._bytes(raw)
+        data, line = self._bytes(raw), self._line or line
         while len(fields) > len(self.columns) and not fields[-1].strip():
             fields.pop()
         undecodable = _CANNOT_DECODE.search(raw) if trouble is None else None
@@ -105,7 +113,6 @@ class Table:
         for number, field in enumerate(fields, start=1):
             name = " ".join(field.split()) or f"column {number}"
             if name in names:
-                self.notes.append(("column_twice", f"There are two columns {name[:60]!r}; the second has its number."))
                 name = f"{name} ({number})"
             names[name] = None
         return tuple(names)

@@ -105,12 +105,15 @@ def _listed(names: Sequence[str]) -> str:
 
 def _table(body: BinaryIO, media_type: str, name: str | None) -> Table:
     said = Message()
-    said["content-type"] = media_type
-    delimiter = said.get_param("delimiter")
-    kind = said.get_content_type()
-    if isinstance(delimiter, str) and delimiter.isdigit() and 9 <= int(delimiter) < 127:
-        separator: str | None = chr(int(delimiter))
-    else:
-        separator = "\t" if kind in _TABS or (name or "").lower().endswith((".tsv", ".tab")) else None
+    said["content-type"] = media_type[:1000]
+    delimiter, line = (_number(said, name) for name in ("delimiter", "line"))
+    separator = chr(delimiter) if delimiter is not None and 9 <= delimiter < 127 else None
+    if separator is None and (said.get_content_type() in _TABS or (name or "").lower().endswith((".tsv", ".tab"))):
+        separator = "\t"
     charset = said.get_param("charset")
-    return Table(body, charset=charset if isinstance(charset, str) else None, delimiter=separator)
+    return Table(body, charset=charset if isinstance(charset, str) else None, delimiter=separator, line=line)
+
+
+def _number(said: Message, name: str) -> int | None:
+    value = said.get_param(name)
+    return int(value) if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 12 else None

@@ -1,5 +1,7 @@
 """What every reader of a format promises, whatever comes in."""
 
+import io
+import tracemalloc
 from io import BytesIO
 
 import pytest
@@ -133,3 +135,49 @@ def test_every_ready_mapping_is_one(name: str) -> None:
     check_mapping(ready.mapping, ready.format)
     assert SourceMapping.model_validate_json(ready.mapping.model_dump_json()) == ready.mapping
     assert ready.about
+
+
+class Endless(io.RawIOBase):
+    """A body that is made while it is read: `start`, then `piece` over and over, then `end`."""
+
+    def __init__(self, start: bytes, piece: bytes, times: int, end: bytes) -> None:
+        self._start, self._piece, self._left, self._end = start, piece, times, end
+        self._waiting = start
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]
+        while len(self._waiting) < len(buffer) and self._left:
+            more = min(self._left, 50)
+            self._waiting += self._piece * more
+            self._left -= more
+            if not self._left:
+                self._waiting += self._end
+        taken, self._waiting = self._waiting[: len(buffer)], self._waiting[len(buffer) :]
+        buffer[: len(taken)] = taken
+        return len(taken)
+
+
+WORDS = b"some words " * 200
+STREAMS = {
+    Format.CANONICAL: (b"[", b'{"external_id": "a", "more": "' + WORDS + b'"},\n', b"{}]"),
+    Format.JSON: (b"", b'{"external_id": "a", "more": "' + WORDS + b'"}\n', b""),
+    Format.TABLE: (b"id,text\n", b'1,"two\n' + WORDS + b'"\n', b""),
+    Format.EMAIL: (b"", b"From a@b.c Mon Nov  2 10:00:00 2026\nFrom: a@b.c\n\n" + WORDS + b"\n\n", b""),
+}
+
+
+@pytest.mark.parametrize("form", STREAMS)
+def test_memory_is_bounded_by_an_item_not_by_the_body(form: Format) -> None:
+    start, piece, end = STREAMS[form]
+    times = 10_000_000 // len(piece)
+    body = io.BufferedReader(Endless(start, piece, times, end))
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in reader_of(form).items(body, media_type="", received_at=NOON, name=None))
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == times + bool(end)
+    assert peak < 2_000_000

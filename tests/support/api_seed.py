@@ -10,6 +10,7 @@ from domain.contracts import ConcludeRequest, Conclusion, RunRef
 from domain.conversation import Role, Stage, StageStatus, Status
 from domain.engine import CallOutcome, EngineCall, Usage
 from domain.ids import derived_id, new_id
+from domain.intake import AttachmentIn, Automatic
 from domain.ledger import Reason, RunState, TaskRun
 from domain.tasks import EffectiveTask
 from domain.transcript import Message, SealedRendition
@@ -52,6 +53,8 @@ class Seeder:
             at=now,
             text_as_sent=f"{ORIGINAL}\n> quoted",
             text=ORIGINAL,
+            attachments=(AttachmentIn(name="priya-nair.pdf", media_type="application/pdf", size=120),),
+            automatic=Automatic.MAILING_LIST,
         )
         mask = Mask(turn=1, start=11, end=17, kind=MaskKind.NAME, original="Priya Nair")
         sealed = SealedRendition(turns=(original,), masks=(mask,), messages=(message,))

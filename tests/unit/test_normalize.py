@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.conversation import Channel, Participant, Role
-from domain.intake import MessageIn, SegmentIn, TranscriptIn
+from domain.intake import AttachmentIn, Automatic, MessageIn, SegmentIn, TranscriptIn
 from domain.normalize import (
     MERGE_GAP_MS,
     MERGED_CHARACTERS,
@@ -122,6 +122,23 @@ def test_missing_ids_are_made_and_said() -> None:
     assert [m.id for m in first.messages] == [m.id for m in second.messages]
     assert len({m.id for m in first.messages}) == 2
     assert "message_id_missing" in codes(first)
+
+
+def test_an_automatic_answer_is_the_systems_and_a_lists_message_its_authors() -> None:
+    away = MessageIn(id="1", author="c1", text="I am away.", automatic=Automatic.AUTO_REPLY)
+    listed = MessageIn(id="2", author="c1", text="Who knows?", automatic=Automatic.MAILING_LIST)
+    found = read(away, listed, message("c1", "Hello", id="3"))
+    assert [m.role for m in found.messages] == [Role.SYSTEM, Role.CUSTOMER, Role.CUSTOMER]
+    assert [t.participant_id for t in turns_of_thread(found)] == ["c1"] * 3
+    assert {"auto_reply", "mailing_list"} <= set(codes(found))
+
+
+def test_files_stay_with_their_message_and_one_without_words_gives_no_turn() -> None:
+    picture = AttachmentIn(name="a.png", media_type="image/png", size=3)
+    found = read(MessageIn(id="1", author="c1", text=" ", attachments=(picture,)), message("c1", "See?", id="2"))
+    assert [m.attachments for m in found.messages] == [(picture,), ()]
+    assert [t.text for t in turns_of_thread(found)] == ["See?"]
+    assert "message_empty" not in codes(found)
 
 
 def test_text_as_sent_is_kept_beside_text_as_read() -> None:

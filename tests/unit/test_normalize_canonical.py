@@ -43,8 +43,9 @@ TWO = {"id": "m2", "author": "a1", "at": "2026-11-09T10:00:05Z", "text": "Hello!
         [{**ONE, "id": "other"}, {k: v for k, v in TWO.items() if k != "id"}],
         [{**ONE, "text": " Hi\u200b\r\n"}, TWO],
         [ONE, {"author": "a1", "text": "\x00", "at": "2026-11-09T10:00:01Z"}, TWO],
+        [ONE, {**TWO, "attachments": [{"name": "a.png"}], "automatic": "mailing_list"}],
     ],
-    ids=["order", "repeat", "format of stamps", "ids", "invisible", "empty"],
+    ids=["order", "repeat", "format of stamps", "ids", "invisible", "empty", "files with a text"],
 )
 def test_what_changes_nothing(same: list[dict[str, Any]]) -> None:
     assert chat(*same) == chat(ONE, TWO)
@@ -61,8 +62,21 @@ def test_what_changes_nothing(same: list[dict[str, Any]]) -> None:
         [ONE, {**TWO, "at": "2026-11-09T10:00:05"}],
         [ONE, TWO, {**TWO, "id": "m3"}],
         [ONE, {**TWO, "subject": "Kettle"}],
+        [ONE, {**TWO, "automatic": "auto_reply"}],
+        [ONE, TWO, {"author": "c1", "text": "", "attachments": [{"name": "a.png"}]}],
     ],
-    ids=["fewer", "words", "author", "time", "no time", "no offset", "said twice", "subject"],
+    ids=[
+        "fewer",
+        "words",
+        "author",
+        "time",
+        "no time",
+        "no offset",
+        "said twice",
+        "subject",
+        "automatic",
+        "a picture alone",
+    ],
 )
 def test_what_makes_it_other_content(other: list[dict[str, Any]]) -> None:
     assert chat(*other) != chat(ONE, TWO)
