@@ -1,5 +1,7 @@
 """Sources as they are configured: what a connector sends, and how it is to be taken."""
 
+from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
@@ -21,10 +23,11 @@ KEYED = (Format.CANONICAL, Format.JSON)
 class NewSource(Frozen):
     """A source to be made.
 
-    slug: what conversations name as their `source`. mapping, or the name of a preset that ships with one: for formats
-    that are not canonical. channel: what all of its conversations are; others are refused. time_zone: of stamps
-    without offset (IANA). settle_minutes: quiet minutes after the last message before a thread that is not closed is
-    analysed. dedupe_key: JMESPath expression for what makes an event the same event, else its bytes do.
+    slug: what conversations name as their `source`. mapping, or the name of a preset that ships with one and brings its
+    format: for formats that are not canonical. channel: what all of its conversations are; others are refused.
+    time_zone: of stamps without offset (IANA). settle_minutes: quiet minutes after the last message before a thread
+    that is not closed is analysed. dedupe_key: JMESPath expression for what makes an event the same event, else its
+    bytes do.
     """
 
     slug: Slug
@@ -76,6 +79,36 @@ class SourceChange(Frozen):
         if given.get("preset") is not None:
             given.setdefault("mapping", None)
         return given
+
+
+class EventState(StrEnum):
+    """accepted: kept, not read yet. dead_lettered: something of it could not be read; the rest was received."""
+
+    ACCEPTED = "accepted"
+    RECEIVED = "received"
+    DEAD_LETTERED = "dead_lettered"
+
+
+class ItemOutcome(Frozen):
+    """What became of one item of an event: a conversation, or the reason why not. position: 1, 2, 3 …"""
+
+    position: int
+    conversation_id: str | None = None
+    revision: int | None = None
+    outcome: str | None = None  # created | revised | unchanged
+    problems: tuple[tuple[str, str], ...] = ()  # (field, reason)
+
+
+class SourceHealth(Frozen):
+    """Events of the last 24 hours by state, and the newest reason why one could not be read."""
+
+    source_id: str
+    accepted: int = 0
+    received: int = 0
+    dead_lettered: int = 0
+    last_error_at: datetime | None = None
+    last_error_type: str | None = None
+    last_error: str | None = None
 
 
 def _zone(value: str | None) -> str | None:

@@ -24,21 +24,12 @@ from domain.errors import (
     where,
 )
 from domain.ids import derived_id, new_id
+from domain.sources import EventState, ItemOutcome
 from services import content_keys
 from services.event_keys import event_digest
 from services.read_events import ReadEvents, ReadItem
 from services.receive import ReceiveArrivals, Received
-from storage.protocols import (
-    ContentStore,
-    Database,
-    DeadLetter,
-    EventState,
-    ItemOutcome,
-    Page,
-    Source,
-    SourceEvent,
-    TenantTx,
-)
+from storage.protocols import ContentStore, Database, DeadLetter, Page, Source, SourceEvent, TenantTx
 
 CLAIM_SECONDS = 120.0
 """How long a process may read one event before somebody else takes it for dead."""
@@ -321,7 +312,7 @@ def _outcomes(
                 position=position,
                 conversation_id=conversation.id,
                 revision=conversation.revision,
-                outcome=answer.acceptance.outcome,
+                outcome=answer.acceptance.outcome.value,
             )
         )
     return tuple(sorted(found, key=lambda outcome: outcome.position))

@@ -23,11 +23,12 @@ from domain.contracts import (
 )
 from domain.conversation import Stage, StageStatus
 from domain.errors import Superseded, Unavailable
+from domain.sources import EventState
 from services.accept_conversation import start_entry
 from services.conclude_run import conclude_run
 from services.ports import Orchestrator
 from services.receive_events import ReceiveEvents
-from storage.protocols import Database, EventState, RunEntry, TenantTx
+from storage.protocols import Database, RunEntry, TenantTx
 
 POSTPONE = timedelta(minutes=5)
 """How long an entry that cannot be started is left alone, so that it does not stand in the others' way."""

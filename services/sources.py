@@ -8,13 +8,13 @@ from domain.clock import Clock, utc_now
 from domain.errors import Conflict, FieldProblem, InvalidInput
 from domain.ids import new_id
 from domain.mapping import Format, SourceMapping
-from domain.sources import KEYED, NewSource, SourceChange
+from domain.sources import KEYED, NewSource, SourceChange, SourceHealth
 from domain.times import StampContext
 from services.event_keys import check_expression
 from services.new_conversation import new_conversation, require_channel
 from services.read_events import ReadEvents, ReadItem
 from services.readers import Readers, with_channel
-from storage.protocols import Database, Source, SourceHealth
+from storage.protocols import Database, Source
 
 _MAPPED = (Format.JSON, Format.TABLE, Format.RECORDING)
 _SETTINGS = ("name", "format", "mapping", "preset", "channel", "time_zone", "settle_minutes", "dedupe_key")
@@ -54,6 +54,8 @@ class Sources:
     async def create(self, tenant_id: str, new: NewSource, *, actor: str, origin: str | None) -> SeenSource:
         """Raises Conflict when there is one with the slug, InvalidInput."""
         wanted = Source(id=new_id(), **{name: getattr(new, name) for name in ("slug", *_SETTINGS)})
+        if new.preset is not None and "format" not in new.model_fields_set:
+            wanted = wanted.model_copy(update={"format": self._readers.preset(new.preset)[0]})
         self._check(wanted)
         async with self._database.tenant_tx(tenant_id) as tx:
             if any(source.slug == new.slug for source in await tx.catalog.sources()):
@@ -72,7 +74,10 @@ class Sources:
         """In force for what comes from now on. Raises NotFound, InvalidInput."""
         async with self._database.tenant_tx(tenant_id) as tx:
             before = await tx.catalog.find_source(slug_or_id, lock=True)
-            wanted = before.model_copy(update=change.given)
+            given = change.given
+            if change.preset is not None:
+                given.setdefault("format", self._readers.preset(change.preset)[0])
+            wanted = before.model_copy(update=given)
             self._check(wanted)
             after = await tx.catalog.put_source(wanted)
             old, now = _settings(before), _settings(after)

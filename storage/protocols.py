@@ -27,6 +27,7 @@ from domain.ledger import TaskRun
 from domain.mapping import Format, SourceMapping
 from domain.people import NewUser, SessionRecord, User, UserChange
 from domain.rollups import Counted, Dimension, Narrowing, Period
+from domain.sources import EventState, ItemOutcome, SourceHealth
 from domain.tasks import AITask, EffectiveTask, TaskListing, TaskSpec, TaskVersion
 from domain.tenants import NewPartner, NewTenant, TenantChange
 from domain.turns import Turn
@@ -212,24 +213,6 @@ class Source(Frozen):
     updated_at: datetime | None = None
 
 
-class EventState(StrEnum):
-    """accepted: kept, not read yet. dead_lettered: something of it could not be read; the rest was received."""
-
-    ACCEPTED = "accepted"
-    RECEIVED = "received"
-    DEAD_LETTERED = "dead_lettered"
-
-
-class ItemOutcome(Frozen):
-    """What became of one item of an event: a conversation, or the reason why not. position: 1, 2, 3 …"""
-
-    position: int
-    conversation_id: str | None = None
-    revision: int | None = None
-    outcome: AcceptOutcome | None = None
-    problems: tuple[tuple[str, str], ...] = ()  # (field, reason)
-
-
 class SourceEvent(Frozen):
     """What a source sent in its own form. dedupe: the digest by which the same event is known."""
 
@@ -247,18 +230,6 @@ class SourceEvent(Frozen):
     error_type: str | None = None
     error: str | None = None
     outcomes: tuple[ItemOutcome, ...] = ()
-
-
-class SourceHealth(Frozen):
-    """Events of the last 24 hours by state, and the newest reason why one could not be read."""
-
-    source_id: str
-    accepted: int = 0
-    received: int = 0
-    dead_lettered: int = 0
-    last_error_at: datetime | None = None
-    last_error_type: str | None = None
-    last_error: str | None = None
 
 
 class UsageEvent(Frozen):

@@ -10,10 +10,10 @@ from domain.arrivals import Arrival
 from domain.conversation import Channel
 from domain.intake import ConversationIn
 from domain.mapping import Format, SourceMapping
+from domain.sources import EventState, ItemOutcome, SourceHealth
 from services.read_events import ReadItem
 from services.receive_events import EventReceipt
 from services.sources import SeenSource
-from storage.protocols import AcceptOutcome, EventState, ItemOutcome, SourceHealth
 
 SHOWN = 100
 """Items shown of a body that is tried out."""
@@ -79,7 +79,7 @@ class ItemOut(Out):
     """What became of one item: a conversation (outcome: created, revised or unchanged), or what is wrong with it."""
 
     position: int
-    outcome: AcceptOutcome | None
+    outcome: str | None = Field(examples=["created"])
     conversation_id: str | None
     revision: int | None
     errors: list[FieldError]

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from domain.errors import NotFound
+from domain.sources import EventState, SourceHealth
 from storage.postgres.repository import Repository
-from storage.protocols import EventState, SourceEvent, SourceHealth
+from storage.protocols import SourceEvent
 
 if TYPE_CHECKING:
     from asyncpg import Record

@@ -10,10 +10,10 @@ import pytest
 from domain.conversation import Status
 from domain.errors import InvalidInput
 from domain.mapping import Format
-from domain.sources import NewSource
+from domain.sources import EventState, NewSource
 from infra.readers import FormatReaders
 from services.receive_events import EventReceipt
-from storage.protocols import EventState, Tenant
+from storage.protocols import Tenant
 from tests.support.stack import DatabaseUrls
 from tests.support.threads import Desk, desk
 
@@ -89,7 +89,8 @@ def ticket(status: str, *comments: str) -> bytes:
 
 
 async def test_a_ticket_that_is_solved_and_reopened(at: Desk) -> None:
-    tenant = await of(at, format=Format.JSON, preset="zendesk", settle_minutes=30)
+    tenant = await of(at, preset="zendesk", settle_minutes=30)
+    assert (await at.sources.get(tenant.id, "crm")).source.format is Format.JSON
     seen = []
     for body in (
         ticket("open", "Where is it?"),

@@ -11,10 +11,10 @@ import pytest
 from domain.errors import Conflict, ContentMissing, InvalidInput, NotFound, Unavailable
 from domain.ids import new_id
 from domain.mapping import Format, SourceMapping
-from domain.sources import NewSource, SourceChange
+from domain.sources import EventState, NewSource, SourceChange
 from services.read_events import ReadEvents
 from services.receive_events import MAX_ATTEMPTS, MAX_REDRIVEN, EventReceipt, ReceiveEvents
-from storage.protocols import EventState, Page, SourceEvent, Tenant
+from storage.protocols import Page, SourceEvent, Tenant
 from tests.support.readers import letter
 from tests.support.stack import DatabaseUrls
 from tests.support.threads import Desk, desk, mail

@@ -24,6 +24,7 @@ from domain.ledger import RunState, TaskRun
 from domain.mapping import Format
 from domain.people import NewUser, SessionRecord, User, UserChange, UserRole
 from domain.rollups import CONVERSATIONS, Dimension, Period, Step
+from domain.sources import EventState
 from domain.tasks import AITask, TaskVersion
 from domain.values import FieldValue, Layer
 from storage.postgres.database import PostgresDatabase, PostgresTenantTx
@@ -32,7 +33,6 @@ from storage.protocols import (
     AnswerRecord,
     ConversationFilter,
     DeadLetter,
-    EventState,
     NewConversation,
     Page,
     Recording,
