@@ -132,6 +132,8 @@ def _add_praise(analysis: Analysis, tallies: dict[str, _Tally]) -> None:
     """Who opens with praise and with no matter of their own came to say so."""
     opening = analysis.customer_turns[:1]
     feelings = [f for f in mood_of(analysis).feelings if f.sentence.turn in opening]
+    if "cancellation" in tallies and tallies["cancellation"].said:
+        return
     if any(_WANTS.search(s.folded) or s.question for s in analysis.customer if s.turn in opening):
         return
     good = [f for f in feelings if f.strength >= CLEAR]

@@ -155,6 +155,10 @@ def _judge(mood: Mood, *, leaves: bool) -> tuple[int | None, str, list[Ground]]:
         raw = max(raw, 2.0)
     if blame > praise and _is_balanced(mood):
         raw = max(raw, 3.0)
+    if blame > praise and _is_one_remark(mood) and _helped_in_the_end(mood) and not leaves:
+        raw = max(raw, 2.6)
+    if praise >= STRONG and mood.feelings[0].strength >= STRONG and all(f.strength > 0 for f in mood.feelings):
+        raw += 0.6  # nothing but praise from the first word on
     if praise > blame and earlier and mood.reluctant is not None and mood.resolved is None:
         raw = min(raw, 3.4)
     score = min(5, max(1, int(raw + 0.5)))
@@ -165,6 +169,13 @@ def _is_one_remark(mood: Mood) -> bool:
     """Whether all dissatisfaction is in one sentence and not of the strongest kind."""
     bad = [f for f in mood.feelings if f.strength <= -CLEAR]
     return len({f.sentence.index for f in bad}) <= 1 and all(f.strength > -VERY_STRONG for f in bad)
+
+
+def _helped_in_the_end(mood: Mood) -> bool:
+    """Whether the agent's last word was a deed, and the customer said something friendly after it."""
+    if mood.helped is None or (mood.refused and mood.refused.sentence.index > mood.helped.sentence.index):
+        return False
+    return any(f.strength >= 1 and f.sentence.index > mood.helped.sentence.index for f in mood.feelings)
 
 
 def _is_balanced(mood: Mood) -> bool:
