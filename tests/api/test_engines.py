@@ -1,5 +1,6 @@
 """Engines over the API: set up, given credentials that never come back, tested, changed by whom they belong to."""
 
+import json
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +8,9 @@ from typing import Any
 import httpx
 import psycopg
 import pytest
+from typer.testing import CliRunner
 
+from cli.main import app
 from tests.api.test_bad_input import problem
 from tests.support import openai_wire
 from tests.support.api_server import ApiServer, Tenant
@@ -206,3 +209,34 @@ def test_an_engine_that_the_tenant_may_not_use_is_not_tested(
                 assert time.monotonic() < until
             problem(answer, 403, "forbidden")
         platform.patch(f"/v1/platform/tenants/{limited.id}", json={"allowed_engines": None, "allowed_regions": None})
+
+
+def test_the_command_line_does_the_same(
+    api: ApiServer, tenant: Tenant, provider: WireServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PARLEY_URL", api.url)
+    monkeypatch.setenv("PARLEY_API_KEY", tenant.key)
+
+    def parley(*arguments: str, says: str = "", ends: int = 0) -> str:
+        result = CliRunner().invoke(app, ["engine", *arguments], input=says)
+        assert result.exit_code == ends, result.output
+        assert "PLANTED" not in result.output
+        return result.output
+
+    where = f"endpoint={provider.url}/v1"
+    parley("add", "by-hand", "--kind", "openai_compatible", "--model", "gpt-4o-mini", where, "limits.concurrency=4")
+    parley("set-credentials", "by-hand", says=f"{PLANTED}\n")
+    assert "by-hand" in parley("list")
+    parley("set", "by-hand", "limits.requests_per_minute=500", "parameters.top_p=0.9", "region=eu")
+    shown = json.loads(parley("show", "by-hand"))
+    assert (shown["limits"]["requests_per_minute"], shown["limits"]["concurrency"]) == (500, 4)
+    assert (shown["parameters"], shown["region"], shown["credentials"]) == ({"top_p": 0.9}, "eu", "db")
+    assert "answered in" in parley("test", "by-hand")
+    provider.respond = lambda _: openai_wire.error(503, None)
+    assert "not available" in parley("test", "by-hand", ends=1)
+    parley("show", "nobodys", ends=1)
+    parley("set", "by-hand", "nonsense", ends=1)
+    monkeypatch.setenv("PARLEY_API_KEY", api.platform_key)
+    assert "whisper" in parley("list")
+    assert "by-hand" not in parley("list")
+    assert "by-hand" in parley("list", "--tenant", tenant.id)
