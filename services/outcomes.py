@@ -78,11 +78,11 @@ def ran(
 ) -> AnswerRecord:
     """last: the call the values were read from, or the last of several. group: see `FieldValue.call_group`."""
     run = question.run.model_copy(update={"state": RunState.RAN, "engine_calls": calls})
-    model = question.config.model if last is None else last.model
-    return AnswerRecord(task_run=run, values=tuple(_value(question, value, model, group) for value in checked))
+    return AnswerRecord(task_run=run, values=tuple(_value(question, value, last, group) for value in checked))
 
 
-def _value(question: TaskQuestion, checked: CheckedValue, model: str, group: str | None) -> FieldValue:
+def _value(question: TaskQuestion, checked: CheckedValue, last: EngineCall | None, group: str | None) -> FieldValue:
+    """The engine is the one that answered, which may have stood in for the one that was asked."""
     run, rendition = question.run, question.rendition
     return FieldValue(
         id=derived_id("value", run.id, checked.field.key),
@@ -102,8 +102,8 @@ def _value(question: TaskQuestion, checked: CheckedValue, model: str, group: str
         evidence_revision=rendition.revision,
         task_id=run.task_id,
         task_version=run.task_version,
-        engine=question.config.name,
-        model=model,
+        engine=question.config.name if last is None else last.engine,
+        model=question.config.model if last is None else last.model,
         input_hash=run.input_hash,
         run_id=run.id,
         call_group=group,

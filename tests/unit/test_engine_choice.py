@@ -1,5 +1,7 @@
 """Where a tenant's text and audio may go: engines, regions, and who answers when an engine is away."""
 
+import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -9,10 +11,14 @@ from domain.engine import EngineConfig, EngineFamily, Price, Usage
 from domain.errors import NoEngineForLanguage
 from domain.ledger import Reason, RunState
 from engines.protocols import AnswerRequest, ModelAnswer, Progress
-from services.analyze_tasks import TaskQuestion, ask
+from services.analyze_tasks import answer_all
+from services.call_plan import CallShape
+from services.calls import Caller
 from services.engine_choice import fallbacks, why_not_allowed
 from services.language_strategy import choose
 from services.plan_tasks import plan_tasks
+from services.questions import TaskQuestion
+from storage.protocols import AnswerRecord
 from tests.support.samples import conversation, engine, rendition, task, tenant
 from tests.unit.test_plan_tasks import given_
 
@@ -83,10 +89,13 @@ class _Log:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
-    def find(self, request_hash: str) -> None:
+    def find(self, part: str) -> None:
         return None
 
-    async def record(self, call: Any, task_id: str) -> None:
+    def of_earlier_entry(self, call: Any) -> bool:
+        return False
+
+    async def record(self, call: Any, task_ids: Sequence[str]) -> None:
         self.calls.append(call)
 
 
@@ -110,7 +119,9 @@ async def test_a_value_names_the_engine_that_really_answered_and_its_price() -> 
     (planned,) = plan_tasks(given_(one, engines={"offline": engine()}))
     question = TaskQuestion(planned, one, HERE, conversation(), rendition())
     log = _Log()
-    record = await ask(question, _StandIn(other), log, lambda share: None)
+    caller = Caller(HERE, _StandIn(other), log, asyncio.Semaphore(1), lambda share: None)
+    (record,) = await answer_all([question], caller, CallShape())
+    assert isinstance(record, AnswerRecord)
     assert [value.engine for value in record.values] == ["eu"]
     assert [value.model for value in record.values] == ["other-model"]
     (call,) = log.calls

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from domain.clock import utc_now
 from domain.engine import EngineConfig, EngineFamily, Price, Usage
+from domain.errors import EngineAnswerEmpty, EngineAnswerTruncated
 from domain.ids import new_id
-from services.engine_calls import answered, cost_usd, failed, usage_event
+from services.engine_calls import answered, cost_usd, failed, usage_events
 from services.prices import LIST, listed_price
 
 
@@ -87,7 +88,7 @@ def test_calls_and_events_say_by_which_list() -> None:
     config = engine(PRICE)
     usage = Usage(input_tokens=100, cache_write_tokens=10, output_tokens=5)
     call = answered(config, "hash", model="m", usage=usage, latency_ms=1, answer="{}")
-    event = usage_event(call, config, None)
+    (event,) = usage_events(call, [None])
     assert call.price_version == event.price_version == "list 1"
     assert event.cost_usd == call.cost_usd > 0
     assert event.cache_write_tokens == 10
@@ -95,10 +96,12 @@ def test_calls_and_events_say_by_which_list() -> None:
 
 def test_an_answer_of_no_use_is_billed_all_the_same() -> None:
     config = engine(PRICE)
-    call = failed(config, "hash", code="engine_answer_truncated", latency_ms=1, usage=Usage(output_tokens=1000))
+    cut = EngineAnswerTruncated("cut", usage=Usage(output_tokens=1000))
+    call = failed(config, "hash", cut, latency_ms=1)
     assert call.cost_usd == pytest.approx(0.015)
-    assert usage_event(call, config, None).output_tokens == 1000
-    assert failed(config, "hash", code="engine_answer_empty", latency_ms=1).cost_usd == 0
+    (event,) = usage_events(call, [None])
+    assert event.output_tokens == 1000
+    assert failed(config, "hash", EngineAnswerEmpty("nothing"), latency_ms=1).cost_usd == 0
 
 
 @pytest.mark.parametrize(
