@@ -25,6 +25,8 @@ from workflows.imports import ImportWorkflow
 from workflows.reconcile import ReconcileWorkflow
 from workflows.stages import Stages
 
+WORKFLOWS = (ConversationWorkflow, ImportWorkflow, ReconcileWorkflow)
+
 CHANGED = """
 The code of {name} differs from what was fingerprinted.
 
@@ -66,7 +68,7 @@ def replayer(*workflows: type) -> Replayer:
 
 @pytest.mark.parametrize("path", sorted(HISTORIES.glob("*.json")), ids=lambda path: path.stem)
 async def test_a_recorded_history_replays(path: Path) -> None:
-    await replayer(ConversationWorkflow, ImportWorkflow, ReconcileWorkflow).replay_workflow(history(path.stem))
+    await replayer(*WORKFLOWS).replay_workflow(history(path.stem))
 
 
 def test_every_branch_has_been_recorded() -> None:
@@ -82,7 +84,7 @@ DEFENSIVE = frozenset(
 async def test_every_line_of_the_workflows_is_in_some_recorded_history() -> None:
     with lines_run(ROOT / "workflows") as seen:
         for path in sorted(HISTORIES.glob("*.json")):
-            await replayer(ConversationWorkflow, ReconcileWorkflow).replay_workflow(history(path.stem))
+            await replayer(*WORKFLOWS).replay_workflow(history(path.stem))
     never = {
         f"{file.name}:{number} {line}"
         for file in sorted((ROOT / "workflows").glob("*.py"))
