@@ -12,6 +12,7 @@ ARCHIVE = "application/x-tar"
 UNNAMED = "application/octet-stream"
 
 _JSON = frozenset({NDJSON, "application/ndjson", "application/jsonl", "application/jsonlines", "application/json"})
+_IN_JSON = (Format.CANONICAL, Format.JSON, Format.RECORDING)
 _FORMATS: dict[str, Format] = {
     "text/csv": Format.TABLE,
     "text/tab-separated-values": Format.TABLE,
@@ -39,8 +40,9 @@ def media_type_of(name: str) -> str:
     return _SUFFIXES.get(PurePosixPath(name).suffix.lower(), UNNAMED)
 
 
-def import_form(content_type: str | None, wanted: Format | None) -> tuple[str, Format]:
-    """(media type, format) of a body. `wanted` is what the caller or the source says; JSON is canonical without it.
+def import_form(content_type: str | None, wanted: Format | None, sent: Format | None = None) -> tuple[str, Format]:
+    """(media type, format) of a body. wanted: what the caller says; sent: what the source sends, by which JSON is read
+    when the caller says nothing, canonical otherwise.
 
     Raises UnsupportedMedia for a media type that is none of these, or does not go with the format.
     """
@@ -54,7 +56,7 @@ def import_form(content_type: str | None, wanted: Format | None) -> tuple[str, F
     if media_type in _JSON:
         if wanted in (Format.TABLE, Format.EMAIL):
             raise UnsupportedMedia.of("Content-Type", f"is not {media_type} for the format {wanted.value}")
-        return media_type, wanted or Format.CANONICAL
+        return media_type, wanted or (sent if sent in _IN_JSON else None) or Format.CANONICAL
     found = _FORMATS.get(media_type)
     if found is None:
         raise UnsupportedMedia.of("Content-Type", f"is one of {', '.join(MEDIA_TYPES)}")

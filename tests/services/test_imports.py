@@ -336,7 +336,8 @@ async def test_a_row_of_another_kind_than_what_is_there(desk: Desk) -> None:
     ref = await desk.hand_in(ndjson([chat_row("a", channel="email"), chat_row("b")]))
     assert await desk.read(ref) is StretchEnd.DONE
     [failed] = await desk.lines(ref, RowOutcome.FAILED)
-    assert (failed.number, failed.code) == (1, "conflict")
+    assert failed.number == 1
+    assert "this conversation is a chat" in failed.problems[0].reason
 
 
 async def test_whose_source_a_row_is(desk: Desk) -> None:

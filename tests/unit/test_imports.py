@@ -110,6 +110,13 @@ def test_what_a_body_is(content_type: str | None, wanted: Format | None, found: 
     assert import_form(content_type, wanted) == found
 
 
+def test_json_is_what_its_source_sends() -> None:
+    assert import_form(NDJSON, None, Format.JSON) == (NDJSON, Format.JSON)
+    assert import_form(NDJSON, Format.CANONICAL, Format.JSON) == (NDJSON, Format.CANONICAL)
+    assert import_form(NDJSON, None, Format.EMAIL) == (NDJSON, Format.CANONICAL)
+    assert import_form("text/csv", None, Format.JSON) == ("text/csv", Format.TABLE)
+
+
 @pytest.mark.parametrize(
     ("content_type", "wanted"),
     [
