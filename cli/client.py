@@ -18,7 +18,7 @@ from api.schemas.dead_letters import DeadLetterOut, RedrivenOut
 from api.schemas.explain import ExplanationOut
 from api.schemas.imports import ImportAcceptedOut, ImportListed, ImportOut, ImportRowOut
 from api.schemas.search import SearchOut
-from api.schemas.sources import SourceListOut, SourceOut, SourceRedrivenOut, TriedOut
+from api.schemas.sources import EventOut, SourceListOut, SourceOut, SourceRedrivenOut, TriedOut
 from api.schemas.uploads import UploadOpenOut, UploadOut
 from api.schemas.values import FieldsOut
 from api.schemas.words import WordsOut
@@ -190,6 +190,10 @@ class ParleyClient:
     def test_source(self, name: str, raw: bytes, media_type: str) -> TriedOut:
         headers = {"Content-Type": media_type}
         return self._call(TriedOut, "POST", f"/v1/sources/{name}/test", content=raw, headers=headers)
+
+    def send_event(self, source: str, raw: bytes, media_type: str) -> EventOut:
+        headers = {"Content-Type": media_type}
+        return self._call(EventOut, "POST", f"/v1/sources/{source}/events", content=raw, headers=headers)
 
     def request(self, method: str, path: str, **options: Any) -> Any:
         """The decoded JSON of any other call."""

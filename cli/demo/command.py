@@ -1,4 +1,4 @@
-"""`parley demo`: the whole service on this machine, shown on thirty conversations."""
+"""`parley demo`: the whole service on this machine, shown on some forty conversations."""
 
 import asyncio
 import os

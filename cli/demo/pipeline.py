@@ -11,6 +11,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from api.schemas.conversations import ConversationOut
 from cli.client import ParleyClient
+from cli.demo import vendors
 from cli.demo.corpus import DemoConversation
 from domain.conversation import Channel, Stage, StageStatus, Status
 
@@ -24,31 +25,34 @@ POLL_SECONDS = 0.5
 class Handed:
     """A conversation that was accepted."""
 
-    demo: DemoConversation
+    channel: Channel
     id: str
 
 
 def run(
     client: ParleyClient, demos: Sequence[DemoConversation], console: Console, *, timeout_seconds: float = 300.0
 ) -> list[ConversationOut]:
-    """Everything handed in, side by side, and waited for until it ended, is found by search, or time is up."""
+    """Everything handed in, the senders' own forms first, the others side by side; and waited for until it ended, is
+    found by search, or time is up."""
     with _progress(console) as progress:
-        accepted = progress.add_task("accept", total=len(demos))
+        accepted = progress.add_task("accept", total=None)
+        as_sent = [Handed(client.conversation(one).channel, one) for one in vendors.hand_in(client)]
+        progress.update(accepted, total=len(as_sent) + len(demos), completed=len(as_sent))
         with ThreadPoolExecutor(AT_ONCE) as pool:
             handed = list(pool.map(lambda demo: _hand_in(client, demo, lambda: progress.advance(accepted)), demos))
-        return _watch(client, handed, progress, time.monotonic() + timeout_seconds)
+        return _watch(client, [*handed, *as_sent], progress, time.monotonic() + timeout_seconds)
 
 
 def _hand_in(client: ParleyClient, demo: DemoConversation, done: Callable[[], None]) -> Handed:
     answer = client.start(demo.ready(client.upload))
     done()
-    return Handed(demo, answer.id)
+    return Handed(demo.channel, answer.id)
 
 
 def _watch(
     client: ParleyClient, handed: Sequence[Handed], progress: Progress, deadline: float
 ) -> list[ConversationOut]:
-    calls = sum(h.demo.channel is Channel.CALL for h in handed)
+    calls = sum(h.channel is Channel.CALL for h in handed)
     bars = {s: progress.add_task(s.value, total=calls if s is Stage.TRANSCRIBE else len(handed)) for s in STAGES}
     searchable = progress.add_task("searchable", total=len(handed))
     known: dict[str, ConversationOut] = {}

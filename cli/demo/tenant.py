@@ -4,6 +4,7 @@ import secrets
 from typing import Any
 
 from cli.client import ApiProblem, ParleyClient
+from cli.demo import vendors
 
 PARTNER = {"slug": "demo-partner", "name": "Demo Partner"}
 TENANT = {
@@ -32,6 +33,7 @@ def set_up(client: ParleyClient) -> str:
     for task in client.request("GET", "/v1/tasks")["items"]:
         if task["active"] is None and task["newest"] is not None:
             client.request("POST", f"/v1/tasks/{task['slug']}/activation", json={})
+    vendors.set_up(client)
     return tenant_id
 
 
