@@ -72,6 +72,7 @@ class Recent:
             for metric in self._registry.collect()
             if metric.type in kinds and metric.name.startswith(_PREFIX)
             for sample in metric.samples
+            if not sample.name.endswith("_created")
         }
 
 

@@ -92,10 +92,10 @@ def test_a_later_entry_joins_the_trace(watched: Watched) -> None:
 
     def twice() -> bool:
         spans = watched.collector.traces()[trace_id(rerun)]
-        return len([span for span in spans if span.name == "persist"]) == 2
+        return len([span for span in spans if span.name == "ConversationWorkflow"]) == 2
 
     until(twice, PATIENCE)
-    _check_one_tree(watched.collector.traces()[trace_id(rerun)])
+    _check_one_tree(watched.trace(rerun, OF_A_CHAT))
     with watched.stack.kept_down("temporal"):
         late = watched.client.start(chat("late"))
         assert not late.started

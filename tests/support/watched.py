@@ -58,7 +58,8 @@ class Watched:
             spans = self.collector.traces().get(trace_id(conversation_id), [])
             last = max((span.end for span in spans if span.name in ("persist", "conclude")), default=0)
             indexed = any(span.name == "index" and span.end > last for span in spans)
-            return complete <= {span.name for span in spans} and indexed
+            whole = {span.parent_id for span in spans} <= {"", *(span.span_id for span in spans)}
+            return complete <= {span.name for span in spans} and indexed and whole
 
         until(there, PATIENCE, lambda: str(self.collector.traces().get(trace_id(conversation_id))))
         return self.collector.traces()[trace_id(conversation_id)]
