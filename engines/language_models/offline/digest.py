@@ -319,6 +319,8 @@ def _of_agent(analysis: Analysis, clause: Sentence, needs: Sequence[int]) -> flo
         return 0.0
     if clause.role is Role.BOT and not (number or done):
         return 0.0
+    if not told and clause.index == analysis.agent[0].index:
+        return 0.0  # how they answer the phone
     weight = 0.45 if told else 0.35
     weight += 0.75 if done else 0
     weight += 0.6 if refused else 0

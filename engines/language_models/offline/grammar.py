@@ -5,7 +5,9 @@ import re
 _LEAD = re.compile(
     r"^(?:(?:(?:hi|hello|hey|hiya)(?: (?:there|all|both|again|everyone|team))?|dear|yes|yeah|yep|ok|okay|um+|"
     r"uh+|er+m?|oh|ah|aw|ooh|"
-    r"hmm+|mhm|wow|and|but|also|basically|actually|honestly|thanks(?! for)|thank you(?! for)|sorry(?! for)|ho|"
+    r"hmm+|mhm|wow|and|but|also|basically|actually|honestly|(?:thanks|thank you)(?: (?:so|very) much|"
+    r" a lot)? for [^,.!?]{1,60}[,.!]|(?:thanks|thank you)(?: (?:so|very) much| a lot)?(?! (?:for|so|very))|"
+    r"done(?=[,.!])|sorry(?! for)|ho|"
     r"alright|all right|of course|listen|anyway|certainly|absolutely|no problem|good morning|good afternoon|"
     r"good evening|sir|madam|the thing is|hola|buenos días|buenas tardes|hallo|guten tag|to be honest|i see|"
     r"i understand|"
@@ -25,7 +27,9 @@ _TAIL = re.compile(
     re.IGNORECASE,
 )
 _FILLERS = re.compile(
-    r"(?:,\s*)?\b(?:um+|uh+|er|erm|(?<!do )you know|i mean|kind of|sort of|basically|literally)\b,?\s*", re.IGNORECASE
+    r"(?:,\s*)?\b(?:i'm afraid|to be honest|um+|uh+|er|erm|(?<!do )you know|i mean|"
+    r"(?<!very )(?<!so )(?<!how )kind of(?! (?:a|the)\b)|sort of|basically|literally)\b,?\s*",
+    re.IGNORECASE,
 )
 _MASK_OF_NUMBERS = re.compile(
     r"\s*(?:\b(?:(?:my|your|the|our|an?)\s+)?(?:\w+\s+)?(?:number|reference|account|email|e-mail|phone|address|"
@@ -123,19 +127,29 @@ _NO_AGREEMENT_AFTER = frozenset(
     might and wouldn't don't has have hear see asked ask
     """.split()  # noqa: SIM905 - a list of words is read more easily than a list of literals
 )
-_THIRD = {"have": "has", "haven't": "hasn't", "do": "does", "don't": "doesn't", "go": "goes"}
+_THIRD = {
+    "have": "has",
+    "haven't": "hasn't",
+    "do": "does",
+    "don't": "doesn't",
+    "go": "goes",
+    "are": "is",
+    "were": "was",
+}
 
 
-def plain(text: str) -> str:
-    """Without greeting, fillers, masks and end marks."""
+def plain(text: str, *, english: bool = True) -> str:
+    """Without greeting, fillers, masks and end marks. english: fillers are words in other languages."""
     text = re.sub(r"\s+", " ", text.replace("’", "'")).strip()
     text = _LEAD.sub("", text)
     text = _MASK_OF_NAME.sub(lambda m: f"{m['lead']}someone{m['own'] or ''}", text)
     text = re.sub(r",?\s*\[name\]('s)?", "", text)
     text = _MASK_OF_NUMBERS.sub("", text)
     text = re.sub(r"\(\s*\)|\bsomeone someone\b|(?<=:)\s*,", "", text)
-    text = _FILLERS.sub(" ", text)
-    text = _TAIL.sub("", _LEAD.sub("", re.sub(r"\s+", " ", text).strip(" ,-")))
+    text = _FILLERS.sub(" ", text) if english else text
+    text = text.replace('"', "") if text.count('"') % 2 else text
+    text = _LEAD.sub("", re.sub(r"\s+", " ", text).strip(" ,-"))
+    text = _TAIL.sub("", text) if english else text
     return re.sub(r"\s+([,.;:)])", r"\1", text).strip(" ,.!;:-–—…\"'")
 
 
@@ -150,7 +164,8 @@ def third_person(text: str) -> str:
         turned = _THIRD.get(verb.lower(), verb + ending)
         return f"{match['before']}{match['who']} {match['adverb'] or ''}{turned}"
 
-    return _AGREES.sub(put, text)
+    text = re.sub(r"\b(the (?:agent|company|customer)) (are|were)\b", lambda m: f"{m[1]} {_THIRD[m[2]]}", text)
+    return re.sub(r"\s{2,}", " ", _AGREES.sub(put, text))
 
 
 def persons(text: str, rules: tuple[tuple[str, str], ...]) -> str:

@@ -60,7 +60,7 @@ def _small_start(text: str) -> str:
 def retold(sentence: Sentence, analysis: Analysis, limit: int = 28) -> str:
     """The sentence as a clause in the third person, in at most `limit` words. Other languages stay as they are."""
     if analysis.language != "en":
-        return shortened(plain(sentence.text), limit)
+        return shortened(plain(sentence.text, english=False), limit)
     clause = customer_clause(sentence.text) if sentence.role is Role.CUSTOMER else agent_clause(sentence.text)
     return shortened(clause, limit)
 
@@ -68,7 +68,7 @@ def retold(sentence: Sentence, analysis: Analysis, limit: int = 28) -> str:
 def customer_statement(sentence: Sentence, analysis: Analysis, *, first: bool, limit: int) -> str | None:
     """A whole sentence that tells what the customer said or asked; None when it cannot be turned."""
     subject = "The customer" if first else "They"
-    text = plain(sentence.text)
+    text = plain(sentence.text, english=analysis.language == "en")
     if not words(text.lower()) or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":
@@ -209,7 +209,7 @@ _DEED = re.compile(
 
 def agent_statement(sentence: Sentence, analysis: Analysis, *, first: bool = True, limit: int) -> str | None:
     """A whole sentence that tells what the agent said, did or asked for. first: nothing of the agent stands before."""
-    text = plain(sentence.text)
+    text = plain(sentence.text, english=analysis.language == "en")
     if (len(words(text.lower())) < 3 and not _DEED.match(text)) or _COURTEOUS.match(text):
         return None
     if analysis.language != "en":

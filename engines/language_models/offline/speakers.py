@@ -47,10 +47,7 @@ def guessed(turns: Sequence[Turn], folded: Mapping[int, str], lexicon: Lexicon) 
     for position, turn in enumerate(unknown):
         lean = _lean(folded[turn.number], lexicon, first=position == 0)
         if position:
-            steps = {
-                role: max(pair, key=lambda before, role=role: scores[before] + SWITCH * (before is not role))
-                for role in pair
-            }
+            steps = {role: _best_before(role, scores) for role in pair}
             came_from.append(steps)
             scores = {role: scores[steps[role]] + SWITCH * (steps[role] is not role) for role in pair}
         scores = {Role.AGENT: scores[Role.AGENT] + lean, Role.CUSTOMER: scores[Role.CUSTOMER] - lean}
@@ -60,6 +57,11 @@ def guessed(turns: Sequence[Turn], folded: Mapping[int, str], lexicon: Lexicon) 
         role = steps[role]
         found[turn.number] = role
     return found
+
+
+def _best_before(role: Role, scores: Mapping[Role, float]) -> Role:
+    """Whose turn most likely came before this role's."""
+    return max(scores, key=lambda before: scores[before] + SWITCH * (before is not role))
 
 
 def _lean(folded: str, lexicon: Lexicon, *, first: bool) -> float:

@@ -89,7 +89,8 @@ _GOES_ON = re.compile(
     r"deshalb)$"
 )
 _OPENER_GOES_ON = re.compile(
-    r"(?:^|\s)(?:is|it's|that's|be|was|a|an|the|so|very|really|all|not|as|am|feel|more|say|said|just|to|no|oh|sounds|"
+    r"(?:^|\s)(?:one|two|three|four|five|six|seven|eight|nine|ten|zero|is|it's|that's|be|was|a|an|the|so|very|"
+    r"really|all|not|as|am|feel|more|say|said|just|to|no|oh|sounds|"
     r"with|for|and|of|would|are|being|been|okay|ok|i'm|we're|i|you|much|me|us|have|take|let|will|i'll|a|quick|"
     r"you'll|we'll|works?|how|what|some|any|i'd)$"
 )

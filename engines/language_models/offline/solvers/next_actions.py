@@ -1,20 +1,21 @@
 """Next actions: promises that were not yet kept, what the customer will do, and requests nobody answered."""
 
 import re
-from dataclasses import dataclass
 
 from domain.conversation import Role
 from domain.fields import CustomField
+from engines.language_models.offline.actions import MAX_ACTION_WORDS, PROMISE, Action, telling
 from engines.language_models.offline.analysis import Analysis, Event
+from engines.language_models.offline.asked import IMPERATIVE, asked_of_customer, conditions
 from engines.language_models.offline.evidence import Ground, quotes
 from engines.language_models.offline.found import Found, Question, known, unknown
+from engines.language_models.offline.grammar import plain, shortened
 from engines.language_models.offline.mood import mood_of
 from engines.language_models.offline.need import need_of
-from engines.language_models.offline.retell import agent_clause, customer_clause, plain, retold, shortened
+from engines.language_models.offline.retell import agent_clause, customer_clause, retold
 from engines.language_models.offline.text import Sentence, words
 
 MAX_ACTIONS = 4
-MAX_ACTION_WORDS = 26
 LEAD_IN_WORDS = 5
 OVERLAP_DONE = 0.5
 """Share of an action's telling words in a later deed from which on it is done."""
@@ -43,26 +44,13 @@ _REQUEST = re.compile(
     r"would) like (?:you )?(?=to\b|a\b|my\b|an\b)|^(?:i|we) (?:want|need) (?:you )?(?=to\b|a\b|my\b|"
     r"an\b)|\bplease (?=\w)"
 )
-_PROMISE = re.compile(
-    r"\b(?:i'll|i will|i'm going to|i am going to|i shall|we'll|we will|we're going to|we are going "
-    r"to|let me|i'm|we're|i can)\b\s*(?:also |now |then |just |personally |make sure (?:to|that|we|i) "
-    r"|be able to )*",
-)
-
-
-@dataclass(frozen=True)
-class _Action:
-    text: str
-    sentence: Sentence
-    start: int
-    end: int
 
 
 def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     if analysis.lexicon is None:
         return unknown("The offline engine does not read this language.")
-    found = [*_promised(analysis), *_offered(analysis), *_by_customer(analysis), *_asked_of_customer(analysis)]
-    found += _conditions(analysis)
+    found = [*_promised(analysis), *_offered(analysis), *_by_customer(analysis), *asked_of_customer(analysis)]
+    found += conditions(analysis)
     actions = _distinct(found) or _distinct(_unanswered(analysis)) or _unsolved(analysis)
     if not actions:
         return unknown("Nothing is left to do.")
@@ -76,20 +64,20 @@ def solve(analysis: Analysis, field: CustomField, question: Question) -> Found:
     return known("\n".join(lines)[: field.max_length], why, evidence, stated=True)
 
 
-def _promised(analysis: Analysis) -> list[_Action]:
+def _promised(analysis: Analysis) -> list[Action]:
     """The agent's promises, and what they say the company or its people will do."""
     assert analysis.lexicon is not None
     promises = analysis.lexicon.promises
-    found: list[_Action] = []
+    found: list[Action] = []
     for sentence in analysis.agent:
         text = sentence.folded.rstrip(" .!")
         if sentence.question or promises.courtesy.search(text) or _is_momentary(analysis, sentence, text):
             continue
         own = next(analysis.cues(promises.agent, (sentence,)), None)
         event = own or next(analysis.cues(promises.expected, (sentence,)), None) or _still_coming(analysis, sentence)
-        if own is None and _LEFT_TO_CUSTOMER.match(text):
+        if own is None and (_LEFT_TO_CUSTOMER.match(text) or _HABIT.search(text)):
             continue
-        if event is None or _was_done(analysis, sentence) or _is_conditional(sentence) or _IMPERATIVE.match(text):
+        if event is None or _was_done(analysis, sentence) or _is_conditional(sentence) or IMPERATIVE.match(text):
             continue
         strip = own is not None and _begins(sentence, own) and _says_little_before(sentence, own)
         found.append(_action(analysis, "Agent" if strip else "Company", sentence, event, strip=strip))
@@ -97,6 +85,7 @@ def _promised(analysis: Analysis) -> list[_Action]:
 
 
 _LEFT_TO_CUSTOMER = re.compile(r"(?:and |but |so |then |alternatively,? )*you (?:can|could|may|might)\b")
+_HABIT = re.compile(r"\b(?:sometimes|usually|normally|often|generally|always|typically|every (?:day|week|time))\b")
 _COMING = re.compile(
     r"\b(?:within|in|up to|by|until) (?:about |the next |up to |the end of )?(?:\d+|an?|two|three|four|five|six|seven|"
     r"eight|nine|ten|fourteen|a few|monday|tuesday|wednesday|thursday|friday|saturday|sunday|tomorrow|next)\b"
@@ -141,7 +130,7 @@ _DECLINES = re.compile(
 )
 
 
-def _offered(analysis: Analysis) -> list[_Action]:
+def _offered(analysis: Analysis) -> list[Action]:
     """Offers that the customer accepts in their next words and that are not done on the spot."""
     if analysis.language != "en":
         return []
@@ -163,7 +152,7 @@ def _offered(analysis: Analysis) -> list[_Action]:
         start = sentence.start + match.start("what")
         clause = shortened(agent_clause(sentence.text[match.start("what") :]), MAX_ACTION_WORDS)
         if len(clause.split()) > 1:
-            found.append(_Action(f"Agent: {clause}", sentence, start, sentence.end))
+            found.append(Action(f"Agent: {clause}", sentence, start, sentence.end))
     return found
 
 
@@ -183,24 +172,24 @@ def _is_conditional(sentence: Sentence) -> bool:
     return sentence.folded.lstrip().startswith(("if you", "should you", "unless", "in case", "would you", "when you"))
 
 
-def _action(analysis: Analysis, who: str, sentence: Sentence, event: Event, *, strip: bool) -> _Action:
+def _action(analysis: Analysis, who: str, sentence: Sentence, event: Event, *, strip: bool) -> Action:
     begin = event.start - sentence.start
     words_said = sentence.text[begin:] if strip else sentence.text
-    if strip and (promise := _PROMISE.match(words_said.replace("’", "'").lower())) is not None:
+    if strip and (promise := PROMISE.match(words_said.replace("’", "'").lower())) is not None:
         words_said = words_said[promise.end() :]
     if analysis.language != "en":
-        clause = plain(sentence.text)
+        clause = plain(sentence.text, english=False)
     else:
         clause = agent_clause(words_said) if sentence.role is not Role.CUSTOMER else customer_clause(words_said)
     clause = shortened(clause, MAX_ACTION_WORDS)
     text = f"{who}: {clause}" if len(clause.split()) > 1 else ""
-    return _Action(text, sentence, event.start, event.end)
+    return Action(text, sentence, event.start, event.end)
 
 
 def _was_done(analysis: Analysis, promise: Sentence) -> bool:
     """Whether a later sentence of the agent says so: in other words of the same thing, or "all done"."""
     assert analysis.lexicon is not None
-    mine = _telling(promise.folded)
+    mine = telling(promise.folded)
     arrived = mood_of(analysis).resolved
     if arrived is not None and arrived.sentence.turn > promise.turn:
         if _ARRIVED.search(arrived.sentence.folded):
@@ -211,7 +200,7 @@ def _was_done(analysis: Analysis, promise: Sentence) -> bool:
         if later.index <= promise.index or later.turn == promise.turn:
             continue
         if analysis.lexicon.outcome.agent_done.search(later.folded):
-            theirs = _telling(later.folded)
+            theirs = telling(later.folded)
             if mine and len(mine & theirs) / len(mine) >= OVERLAP_DONE:
                 return True
         if _DONE.search(later.folded) and not _LATER.search(promise.folded):
@@ -224,20 +213,9 @@ _MENDED = re.compile(
     r"\b(?:developers?|engineers?|technicians?|update|fix\w*|repair\w*|look(?:ing)? into|"
     r"investigat\w*|restart\w*|reset\w*)\b"
 )
-_COMMON = frozenset(
-    """
-    that this with will your you have been just then from they them into for the and now going also when what more
-    make sure get let agent customer company
-    """.split()  # noqa: SIM905 - a list of words is read more easily than a list of literals
-)
 
 
-def _telling(folded: str) -> set[str]:
-    """Beginnings of the words that say what it is about: `refunded` and `refund` are the same."""
-    return {w[:5] for w in words(folded) if len(w) > 3 and w not in _COMMON}
-
-
-def _by_customer(analysis: Analysis) -> list[_Action]:
+def _by_customer(analysis: Analysis) -> list[Action]:
     assert analysis.lexicon is not None
     found = []
     for sentence in analysis.customer[-12:]:
@@ -251,123 +229,7 @@ def _by_customer(analysis: Analysis) -> list[_Action]:
     return [a for a in found if a.text]
 
 
-_VERBS = (
-    "send|reply|email|upload|provide|fill|complete|sign|return|bring|attach|forward|call|ring|confirm|let "
-    "(?:us|me) know|keep|check|take|post|drop|contact|share|try|print|use|submit|make sure|have|pay|reset|update|"
-    "wait|change|hand|give|apply|scan|register|activate|write|text|cancel|remove|report|pick|collect|put|show|"
-    "install|request|renew|read|order|book|dispose|pack|restart|move|transfer|choose|delete|add|enter|hand in"
-)
-_ASK = re.compile(
-    rf"\b(?:please|you(?:'ll| will)? (?:need|have) to|(?:could|can|would|will) (?:you|your \w+|he|she|they)|"
-    rf"if you could|all you "
-    rf"need to do is)\s+(?:please |also |just )?(?P<what>(?:{_VERBS})\b.*)",
-    re.IGNORECASE,
-)
-_HANDED_OVER = re.compile(
-    r"\b(?:here's|here is|attached(?: is)?|enclosed(?: is)?|i've (?:sent|emailed|attached)(?: you)?)\s+(?P<what>"
-    r"(?:the|a|your) (?:\w+ ){0,2}?(?:label|form|link|template|questionnaire|voucher code)\b.*)",
-    re.IGNORECASE,
-)
-_IMPERATIVE = re.compile(
-    rf"(?:(?:just|then|first|next|and|so|simply|now),? )*(?P<what>(?:{_VERBS})\b.*)", re.IGNORECASE
-)
-
-
-_BEFORE_LONG = re.compile(
-    r"\b(?:within|by|before|until|in the next) (?:the )?(?:\w+ )?(?:days?|weeks?|hours|monday|tuesday|wednesday|"
-    r"thursday|"
-    r"friday|saturday|sunday|tomorrow|end|\d+)|\b(?:today|tonight|tomorrow|that day|afterwards|when you hang up|once)\b"
-)
-"""What has a deadline is still to be done although the conversation goes on."""
-
-
-def _asked_of_customer(analysis: Analysis) -> list[_Action]:
-    """What the agent asks for in their last words, or with a deadline."""
-    last_customer = analysis.customer[-1].turn if analysis.customer else 0
-    found = []
-    for sentence in analysis.agent:
-        if analysis.language != "en" or analysis.is_small_talk(sentence):
-            continue
-        urgent = _BEFORE_LONG.search(sentence.folded) or _HANDED_OVER.search(sentence.text.replace("’", "'"))
-        if sentence.turn < last_customer and not urgent and not _is_pending(analysis, sentence):
-            continue
-        if _customer_did(analysis, sentence):
-            continue
-        said = sentence.text.replace("’", "'")
-        match = _ASK.search(said) or _IMPERATIVE.fullmatch(said) or _HANDED_OVER.search(said)
-        if match is None or re.match(r"let (?:us|me) know if", match["what"], re.IGNORECASE):
-            continue
-        clause = shortened(agent_clause(match["what"]), MAX_ACTION_WORDS)
-        clause = f"use {clause}" if match.re is _HANDED_OVER else clause
-        start = sentence.start + match.start("what")
-        found.append(_Action(f"Customer: {clause}", sentence, start, sentence.end))
-    return found
-
-
-_HANDS_OVER = re.compile(
-    r"\b(?:send|upload|bring|return|email|e-mail|mail|post|provide|fill|sign|attach|forward|submit|show|hand|scan)\b"
-)
-_WILL_DO = re.compile(
-    r"\b(?:will do|(?:i|we|she|he|they)(?:'ll| will| shall)|i'm going to|going to|i can (?:do|send)|later|"
-    r"tonight|tomorrow|this week|"
-    r"this afternoon|this evening|on monday|when i(?:'m| am| get)|where (?:do|should|can) i send|to which address)\b"
-)
-_HAS_DONE = re.compile(
-    r"\b(?:sent|done|did (?:it|that)|attached|uploaded|here (?:it is|you go|they are)|just (?:sent|did|"
-    r"uploaded)|filled (?:it )?in|signed|"
-    r"scanned|posted|submitted|returned|changed|it's (?:in|through)|works now|that worked)\b(?! (?:tomorrow|"
-    r"tonight|later))"
-)
-
-
-def _is_pending(analysis: Analysis, request: Sentence) -> bool:
-    """Whether the agent asked for something to be handed over and the customer said that they would."""
-    if not _HANDS_OVER.search(request.folded):
-        return False
-    later = [s for s in analysis.customer if s.turn > request.turn]
-    return any(_WILL_DO.search(s.folded) for s in later)
-
-
-def _customer_did(analysis: Analysis, request: Sentence) -> bool:
-    """Whether the customer says later that what was asked is done."""
-    mine = _telling(request.folded)
-    for sentence in analysis.customer:
-        if sentence.turn <= request.turn or not _HAS_DONE.search(sentence.folded) or sentence.question:
-            continue
-        if len(words(sentence.folded)) <= 6 or mine & _telling(sentence.folded):
-            return True
-    return False
-
-
-_IF_YOU = re.compile(
-    rf"\bif you (?:could |can |would |just )*(?P<what>(?:{_VERBS})\b.*?)(?:,|\s(?=(?:i|we|then|and then|you)(?:'| |$)))"
-    r"\s*(?:then )?(?:and )?(?P<then>(?:i|we)(?:'ll| will| can| could|'d)\b.*)?",
-    re.IGNORECASE,
-)
-
-
-def _conditions(analysis: Analysis) -> list[_Action]:
-    """ "If you send us the receipt, we'll write it off": the customer's part, when they take it up, and the agent's."""
-    if analysis.language != "en":
-        return []
-    found: list[_Action] = []
-    for sentence in analysis.agent:
-        match = _IF_YOU.search(sentence.text.replace("’", "'"))
-        if match is None or not _is_pending(analysis, sentence) or _customer_did(analysis, sentence):
-            continue
-        clauses = [("Customer", match["what"], match.start("what"))]
-        if match["then"]:
-            promised = _PROMISE.match(match["then"].lower())
-            begin = promised.end() if promised else 0
-            clauses.append(("Agent", match["then"][begin:], match.start("then")))
-        for who, said, start in clauses:
-            clause = shortened(agent_clause(said), MAX_ACTION_WORDS)
-            if len(clause.split()) > 1:
-                found.append(_Action(f"{who}: {clause}", sentence, sentence.start + start, sentence.end))
-    return found
-
-
-def _unanswered(analysis: Analysis) -> list[_Action]:
+def _unanswered(analysis: Analysis) -> list[Action]:
     """Requests of a customer to whom no agent has replied since."""
     last_agent = max((s.turn for s in analysis.agent), default=0)
     found = []
@@ -387,29 +249,29 @@ def _unanswered(analysis: Analysis) -> list[_Action]:
             if text.lower().startswith(("can", "could", "would", "will", "please")) or "please" in match[0]
             else "the customer wants "
         )
-        found.append(_Action(f"Agent: {wants}{clause}", sentence, sentence.start, sentence.end))
+        found.append(Action(f"Agent: {wants}{clause}", sentence, sentence.start, sentence.end))
     return found
 
 
-def _unsolved(analysis: Analysis) -> list[_Action]:
+def _unsolved(analysis: Analysis) -> list[Action]:
     """The customer's last word is that nothing is solved: then what they came for is what is left to do."""
     mood = mood_of(analysis)
     need = need_of(analysis)
     if mood.unresolved is None or need is None:
         return []
     text = f"Agent: follow up, the matter is not solved: {retold(need, analysis, MAX_ACTION_WORDS)}"
-    return [_Action(text, need, need.start, need.end)]
+    return [Action(text, need, need.start, need.end)]
 
 
-def _distinct(actions: list[_Action]) -> list[_Action]:
+def _distinct(actions: list[Action]) -> list[Action]:
     """Later words for the same thing replace earlier ones."""
-    kept: list[_Action] = []
+    kept: list[Action] = []
     for action in sorted(actions, key=lambda a: a.sentence.index):
-        mine = _telling(action.text.lower())
+        mine = telling(action.text.lower())
         kept = [
             k
             for k in kept
-            if not (mine and len(mine & (theirs := _telling(k.text.lower()))) / min(len(mine), len(theirs) or 1) > 0.7)
+            if not (mine and len(mine & (theirs := telling(k.text.lower()))) / min(len(mine), len(theirs) or 1) > 0.7)
         ]
         kept.append(action)
     return kept
