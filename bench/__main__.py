@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, cpu, freshness, pipeline, quality
+from bench import accept, cpu, freshness, many_values, pipeline, quality
 from bench.ground import Ground, ground
 from bench.measure import Measurement, hardware, show, write
 from domain.errors import ParleyError
@@ -37,6 +37,7 @@ SECTIONS: dict[str, Section] = {
     "accept": on_ground(accept.measure),
     "cpu": on_ground(cpu.measure),
     "freshness": on_ground(freshness.measure),
+    "many-values": on_ground(many_values.measure),
     "wer": quality.wer,
     "agreement": quality.agreement,
 }
