@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from bench import accept, cpu, flat_cost, freshness, imports, pipeline, quality, utilisation
+from bench import accept, cpu, flat_cost, freshness, imports, many_values, pipeline, quality, utilisation
 from bench.ground import Ground, ground
 from bench.measure import Measurement, hardware, show, write
 from domain.errors import ParleyError
@@ -39,6 +39,7 @@ SECTIONS: dict[str, Section] = {
     "cpu": on_ground(cpu.measure),
     "freshness": on_ground(freshness.measure),
     "utilisation": on_ground(utilisation.measure),
+    "many-values": on_ground(many_values.measure),
     "wer": quality.wer,
     "agreement": quality.agreement,
     "cost": flat_cost.measure,

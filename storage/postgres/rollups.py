@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
+from domain.errors import Unavailable
 from domain.rollups import MAX_SLICES, OTHER, Counted, Dimension, Narrowing, Period, day_of, start_of
 from storage.postgres.repository import Repository
 from storage.postgres.session import Session
@@ -211,46 +212,63 @@ from (
 ) known
 """
 
-# $2: the fields, $3: starts of the steps, $4: the same as instants, $5: the zone days have to be cut in, $6 …: what is
-# wanted of each dimension, null for all. Days of another zone are not read: then the quarters of an hour are.
-_DIMENSIONS = " ".join(
-    f"and (${number}::text[] is null or {dimension.value} = any (${number}::text[]))"
-    for number, dimension in enumerate(Dimension, start=6)
-)
+# What is wanted of each dimension, null for all of them.
+_DIMENSIONS = """
+  and ($%d::text[] is null or channel = any ($%d::text[]))
+  and ($%d::text[] is null or source = any ($%d::text[]))
+  and ($%d::text[] is null or queue = any ($%d::text[]))
+  and ($%d::text[] is null or team = any ($%d::text[]))
+  and ($%d::text[] is null or language = any ($%d::text[]))
+"""
 
-_SLICES = f"""
-array(
-  select id
-  from rollup_slice
-  where tenant_id = $1
-    {_DIMENSIONS}
-)
+
+def _dimensions(first: int) -> str:
+    """The conditions, with their parameters numbered from `first` on."""
+    return _DIMENSIONS % tuple(first + number for number in range(len(Dimension)) for _ in range(2))
+
+
+# Which slices are wanted, and what that was looked up in: `_READ` tells whether it still holds.
+_SHAPE = f"""
+select
+  (select zone from rollup_state where tenant_id = $1) as zone,
+  (select count(*) from rollup_slice where tenant_id = $1) as slices,
+  array(
+    select id
+    from rollup_slice
+    where tenant_id = $1
+      {_dimensions(2)}
+  ) as wanted
 """  # noqa: S608 - constants of this module
 
-_CUT_IN = "(select zone from rollup_state where tenant_id = $1)"
-
-
-def _read(day_slices: str) -> str:
-    return f"""
-select step - 1 as step, field_id, option, sum(count)::bigint as count, sum(total) as total
-from (
+_BY_DAY = """
   select width_bucket(r.day, $3::date[]) as step, r.field_id, r.option, r.count, r.total
   from rollup_day r
   where r.tenant_id = $1
-    and r.slice_id = any ({day_slices})
+    and r.slice_id = any ($5::integer[])
     and r.day >= ($3::date[])[1]
     and r.day < ($3::date[])[cardinality($3::date[])]
     and r.field_id = any ($2::uuid[])
-    and {_CUT_IN} = $5
-  union all
-  select width_bucket(r.bucket, $4::timestamptz[]), r.field_id, r.option, r.count, r.total
+"""
+
+_BY_QUARTER = """
+  select width_bucket(r.bucket, $4::timestamptz[]) as step, r.field_id, r.option, r.count, r.total
   from rollup r
   where r.tenant_id = $1
-    and r.slice_id = any ({_SLICES})
+    and r.slice_id = any ($5::integer[])
     and r.field_id = any ($2::uuid[])
     and r.bucket >= ($4::timestamptz[])[1]
     and r.bucket < ($4::timestamptz[])[cardinality($4::timestamptz[])]
-    and {_CUT_IN} <> $5
+    and $3::date[] is not null
+"""
+
+
+def _read(sums: str) -> str:
+    """Sums and what is not folded yet in one statement, so that nothing is seen twice or not at all. The last row says
+    in which zone days are cut and how many slices there are."""
+    return f"""
+select step - 1 as step, field_id, option, sum(count)::bigint as count, sum(total) as total
+from (
+  {sums}
   union all
   select width_bucket(d.bucket, $4::timestamptz[]), d.field_id, d.option, d.count, d.total
   from rollup_delta d
@@ -258,16 +276,19 @@ from (
     and d.field_id = any ($2::uuid[])
     and d.bucket >= ($4::timestamptz[])[1]
     and d.bucket < ($4::timestamptz[])[cardinality($4::timestamptz[])]
-    {_DIMENSIONS}
+    {_dimensions(6)}
 ) known
 group by step, field_id, option
 having sum(count) <> 0
-order by step, field_id, option
+union all
+select null, null, (select zone from rollup_state where tenant_id = $1),
+  (select count(*) from rollup_slice where tenant_id = $1), null
+order by step nulls last
 """  # noqa: S608
 
 
-_READ_SLICES = _read(_SLICES)
-_READ_ALL = _read(f"array[{_EVERY}]")
+_READ_DAYS, _READ_QUARTERS = _read(_BY_DAY), _read(_BY_QUARTER)
+_LOOKS = 10
 
 
 class PostgresRollups(Repository):
@@ -298,16 +319,26 @@ class PostgresRollups(Repository):
         return len(ids)
 
     async def read(self, field_ids: Sequence[str], period: Period, narrowing: Narrowing) -> Sequence[Counted]:
+        """Days that are cut in another zone than the period's are not read: then the quarters of an hour are."""
         wanted = [list(narrowing[d]) if d in narrowing else None for d in Dimension]
-        rows = await self._rows(
-            _READ_ALL if all(w is None for w in wanted) else _READ_SLICES,
-            list(field_ids),
-            period.starts,
-            period.instants,
-            period.zone,
-            *wanted,
-        )
-        return [Counted(**dict(row)) for row in rows]
+        everything = all(values is None for values in wanted)
+        for _ in range(_LOOKS):
+            shape = await self._row(_SHAPE, *wanted)
+            assert shape is not None
+            by_day = shape["zone"] in (None, period.zone)
+            slices = [_EVERY] if everything and by_day else shape["wanted"]
+            rows = await self._rows(
+                _READ_DAYS if by_day else _READ_QUARTERS,
+                list(field_ids),
+                period.starts,
+                period.instants,
+                slices,
+                *wanted,
+            )
+            *found, seen = rows
+            if (seen["option"], seen["count"]) == (shape["zone"], shape["slices"]):
+                return [Counted(**dict(row)) for row in found]
+        raise Unavailable("the rollups are being rebuilt; try again")
 
     async def choices(self) -> dict[Dimension, tuple[str, ...]]:
         rows = await self._rows(_CHOICES)
