@@ -51,11 +51,7 @@ class ReadEvents:
         """Every item with what became of it; never raises for what the body holds."""
         try:
             reader = self._readers.reader(source.format)
-            mapping = source.mapping
-            if mapping is None and source.preset is not None:
-                _, mapping = self._readers.preset(source.preset)
-            if mapping is not None:
-                mapping = with_channel(mapping, source)
+            mapping = mapping_of(source, self._readers)
         except InvalidInput as error:
             return [ReadItem(1, error=error)]
         async with self._gate:
@@ -82,6 +78,14 @@ class ReadEvents:
             _log.exception("the reader of %s failed: %s", source.format.value, where(error), exc_info=False)
             return [ReadItem(1, error=_defect(error))]
         return found
+
+
+def mapping_of(source: Source, readers: Readers) -> SourceMapping | None:
+    """The source's own mapping, else its preset's. Raises InvalidInput when there is no such preset."""
+    mapping = source.mapping
+    if mapping is None and source.preset is not None:
+        _, mapping = readers.preset(source.preset)
+    return None if mapping is None else with_channel(mapping, source)
 
 
 def with_channel(mapping: SourceMapping, source: Source) -> SourceMapping:
