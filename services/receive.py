@@ -24,7 +24,7 @@ class Received:
     """What became of one arrival: accepted, or refused with the reason."""
 
     acceptance: Acceptance | None = None
-    error: InvalidInput | None = None
+    error: InvalidInput | Conflict | None = None
 
 
 class ReceiveArrivals:
@@ -88,12 +88,10 @@ class ReceiveArrivals:
             return Received(
                 acceptance=await self._accept.accept(tenant_id, arrival.conversation, lane=lane, late_facts=True)
             )
-        except InvalidInput as error:
-            return Received(error=error)
         except ChangedMeanwhile:
             raise
-        except Conflict as error:
-            return Received(error=InvalidInput.of("external_id", error.message))
+        except (InvalidInput, Conflict) as error:
+            return Received(error=error)
 
 
 def _is_part(arrival: Arrival) -> bool:

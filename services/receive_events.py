@@ -211,7 +211,7 @@ class ReceiveEvents:
 
     async def _received(
         self, tenant_id: str, event: SourceEvent, source: Source, body: bytes | None
-    ) -> tuple[tuple[ItemOutcome, ...], list[tuple[int, InvalidInput, str]]]:
+    ) -> tuple[tuple[ItemOutcome, ...], list[tuple[int, InvalidInput | Conflict, str]]]:
         if event.attempts > MAX_ATTEMPTS:
             error = InvalidInput.of("body", f"was begun {MAX_ATTEMPTS} times and never read to its end")
             return (), [(1, error, "gave_up")]
@@ -238,7 +238,7 @@ class ReceiveEvents:
         tenant_id: str,
         event: SourceEvent,
         outcomes: Sequence[ItemOutcome],
-        errors: Sequence[tuple[int, InvalidInput, str]],
+        errors: Sequence[tuple[int, InvalidInput | Conflict, str]],
     ) -> EventReceipt:
         done = event.model_copy(
             update={
@@ -320,16 +320,18 @@ def _outcomes(
 
 def _errors(
     items: Sequence[ReadItem], positions: Sequence[int], answers: Sequence[Received]
-) -> list[tuple[int, InvalidInput, str]]:
+) -> list[tuple[int, InvalidInput | Conflict, str]]:
+    errors: list[tuple[int, InvalidInput | Conflict]]
     errors = [(item.position, item.error) for item in items if item.error is not None]
     errors += [(p, answer.error) for p, answer in zip(positions, answers, strict=True) if answer.error is not None]
     return [(position, error, error.code) for position, error in sorted(errors, key=lambda found: found[0])]
 
 
-def _failed(position: int, error: InvalidInput) -> ItemOutcome:
-    problems = tuple((problem.field, problem.reason) for problem in error.problems[:_MAX_PROBLEMS])
+def _failed(position: int, error: InvalidInput | Conflict) -> ItemOutcome:
+    named = error.problems if isinstance(error, InvalidInput) else ()
+    problems = tuple((problem.field, problem.reason) for problem in named[:_MAX_PROBLEMS])
     return ItemOutcome(position=position, problems=problems or (("body", error.message),))
 
 
-def _words(position: int, error: InvalidInput) -> str:
+def _words(position: int, error: InvalidInput | Conflict) -> str:
     return f"item {position}: {error.message}"
