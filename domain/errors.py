@@ -244,22 +244,32 @@ class EngineDefect(EngineError):
 class EngineAnswerError(EngineError):
     """The engine answered, and the answer is of no use. The raw answer is kept with the engine call.
 
-    `usage` is what it was billed for, None when the provider does not say.
+    raw: what came, as far as it came; usage: what it is billed for. An adapter gives both where the provider does.
+    They travel with the exception only, never in its message. call_id: the engine call it is recorded as.
     """
 
     code = "engine_answer"
     title = "The engine's answer is of no use"
 
-    def __init__(self, message: str, usage: "Usage | None" = None) -> None:
+    def __init__(self, message: str, *, raw: str | None = None, usage: "Usage | None" = None) -> None:
         super().__init__(message)
+        self.raw = raw
         self.usage = usage
+        self.call_id: str | None = None
 
 
 class EngineRefused(EngineAnswerError):
-    """Safety block or refusal."""
+    """The model itself declines to answer."""
 
     code = "engine_refused"
     title = "The engine refused to answer"
+
+
+class EngineBlocked(EngineAnswerError):
+    """A filter of the provider's (safety, recitation, personal data) withheld the request or the answer."""
+
+    code = "engine_blocked"
+    title = "The provider's filter withheld the answer"
 
 
 class EngineAnswerTruncated(EngineAnswerError):

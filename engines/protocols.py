@@ -118,7 +118,7 @@ class AnswerRequest:
 
     system: the same for all tasks (rules of answering); prompt: the task's own rendered words; turns: redacted;
     schema: `domain.fields.answer_schema` of `fields`. `facts` are measured by code (durations, waiting times).
-    shared_prefix: other requests with the same system text and turns follow soon, so a cache for it pays.
+    prefix_shared: other requests with the same system text and turns follow soon, so a cache for it pays.
     """
 
     system: str
@@ -131,7 +131,7 @@ class AnswerRequest:
     facts: Mapping[str, float | int | str | bool] = field(default_factory=dict)
     max_output_tokens: int = 1024
     timeout_seconds: float = 60.0
-    shared_prefix: bool = False
+    prefix_shared: bool = False
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from domain.errors import (
     EngineAnswerError,
     EngineAnswerMalformed,
     EngineAnswerTruncated,
+    EngineBlocked,
     EngineDefect,
     EngineError,
     EngineQuotaExhausted,
@@ -33,6 +34,7 @@ from storage.protocols import AnswerRecord, Rendition
 
 REASON_OF: dict[type[EngineError], Reason] = {
     EngineRefused: Reason.ANSWER_REFUSED,
+    EngineBlocked: Reason.ANSWER_REFUSED,
     EngineAnswerTruncated: Reason.ANSWER_TRUNCATED,
     EngineAnswerEmpty: Reason.ANSWER_EMPTY,
     EngineAnswerMalformed: Reason.ANSWER_MALFORMED,

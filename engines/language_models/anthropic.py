@@ -120,7 +120,7 @@ class AnthropicEngine:
     def _body(self, request: AnswerRequest) -> dict[str, Any]:
         given = self._parameters
         conversation: dict[str, Any] = {"type": "text", "text": conversation_text(request.turns)}
-        if given.cache == "always" or (given.cache == "shared" and request.shared_prefix):
+        if given.cache == "always" or (given.cache == "shared" and request.prefix_shared):
             conversation["cache_control"] = {"type": "ephemeral"}
         asked = {"type": "text", "text": task_text(request)}
         body: dict[str, Any] = {
@@ -197,16 +197,16 @@ def _read(found: Any, config: EngineConfig) -> ModelAnswer:
     except (ValidationError, ValueError, TypeError):
         raise EngineAnswerMalformed(f"engine {config.name} answered something that is not its API's JSON") from None
     usage = _usage(message.usage)
-    if message.stop_reason == "refusal":
-        raise EngineRefused("the model refused to answer", usage)
-    if message.stop_reason in _CUT_OFF:
-        raise EngineAnswerTruncated("the answer reached the output limit", usage)
     handed_in = next((b.input for b in message.content if b.type == "tool_use" and b.name == TOOL), None)
     text = "".join(b.text or "" for b in message.content if b.type == "text")
     if handed_in is not None:
         text = json.dumps(handed_in, ensure_ascii=False)
+    if message.stop_reason == "refusal":
+        raise EngineRefused("the model refused to answer", raw=text or None, usage=usage)
+    if message.stop_reason in _CUT_OFF:
+        raise EngineAnswerTruncated("the answer reached the output limit", raw=text or None, usage=usage)
     if not text.strip():
-        raise EngineAnswerEmpty("the answer has no text", usage)
+        raise EngineAnswerEmpty("the answer has no text", usage=usage)
     return ModelAnswer(text=text, model=message.model or config.model, usage=usage)
 
 

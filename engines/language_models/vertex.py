@@ -19,9 +19,9 @@ from domain.errors import (
     EngineAnswerEmpty,
     EngineAnswerMalformed,
     EngineAnswerTruncated,
+    EngineBlocked,
     EngineError,
     EngineQuotaExhausted,
-    EngineRefused,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
@@ -41,7 +41,7 @@ TEST_TOKENS = 1024
 ROOM_TO_THINK = 8192
 
 SAFETY_CATEGORIES = ("HARASSMENT", "HATE_SPEECH", "SEXUALLY_EXPLICIT", "DANGEROUS_CONTENT")
-_REFUSING = frozenset(
+_WITHHOLDING = frozenset(
     {"SAFETY", "RECITATION", "BLOCKLIST", "PROHIBITED_CONTENT", "SPII", "LANGUAGE", "IMAGE_SAFETY", "MODEL_ARMOR"}
 )
 _NOT_TAKEN = ("minLength", "maxLength")
@@ -206,25 +206,25 @@ def _taken(schema: Any) -> Any:
 
 
 def _read(found: Any, config: EngineConfig) -> ModelAnswer:
-    """Raises EngineRefused, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
+    """Raises EngineBlocked, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
     usage = _usage(found.usage_metadata)
     feedback = found.prompt_feedback
     if feedback is not None and _word(feedback.block_reason) not in ("", "BLOCKED_REASON_UNSPECIFIED"):
-        raise EngineRefused(f"the provider blocked the request: {_word(feedback.block_reason)}", usage)
+        raise EngineBlocked(f"the provider blocked the request: {_word(feedback.block_reason)}", usage=usage)
     if not found.candidates:
         if feedback is None and found.usage_metadata is None:
             raise EngineAnswerMalformed(f"engine {config.name} answered something that is not its API's JSON")
-        raise EngineAnswerEmpty("the provider answered without a candidate", usage)
+        raise EngineAnswerEmpty("the provider answered without a candidate", usage=usage)
     candidate = found.candidates[0]
     reason = _word(candidate.finish_reason)
-    if reason in _REFUSING:
-        raise EngineRefused(f"the provider withheld the answer: {reason}", usage)
-    if reason == "MAX_TOKENS":
-        raise EngineAnswerTruncated("the answer reached the output limit", usage)
     parts = candidate.content.parts if candidate.content is not None else None
     text = "".join(part.text for part in parts or () if part.text and not part.thought)
+    if reason in _WITHHOLDING:
+        raise EngineBlocked(f"the provider withheld the answer: {reason}", raw=text or None, usage=usage)
+    if reason == "MAX_TOKENS":
+        raise EngineAnswerTruncated("the answer reached the output limit", raw=text or None, usage=usage)
     if not text.strip():
-        raise EngineAnswerEmpty(f"the answer has no text, finish reason {reason or 'none'}", usage)
+        raise EngineAnswerEmpty(f"the answer has no text, finish reason {reason or 'none'}", usage=usage)
     return ModelAnswer(text=text, model=found.model_version or config.model, usage=usage)
 
 

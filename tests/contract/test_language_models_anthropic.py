@@ -50,8 +50,8 @@ async def test_the_conversation_is_marked_for_the_cache_where_others_share_it(se
     engine = ANTHROPIC.engine(server)
     alone = request_for((CSAT,), prompt="First task.")
     await ask(engine, alone)
-    await ask(engine, replace(alone, shared_prefix=True))
-    await ask(engine, replace(request_for((CHURN_RISK,), prompt="Second."), shared_prefix=True))
+    await ask(engine, replace(alone, prefix_shared=True))
+    await ask(engine, replace(request_for((CHURN_RISK,), prompt="Second."), prefix_shared=True))
     one, two, three = (r.body["messages"][0]["content"] for r in server.received)
     assert "cache_control" not in one[0], "writing a cache that nobody reads costs"
     assert two[0] == three[0], "byte for byte the same"
@@ -61,7 +61,7 @@ async def test_the_conversation_is_marked_for_the_cache_where_others_share_it(se
 
 @pytest.mark.parametrize(("cache", "marked"), [("always", True), ("never", False)])
 async def test_the_operator_may_decide_about_the_cache(server: WireServer, cache: str, marked: bool) -> None:
-    request = replace(request_for((CSAT,)), shared_prefix=cache == "never")
+    request = replace(request_for((CSAT,)), prefix_shared=cache == "never")
     await ask(ANTHROPIC.engine(server, cache=cache), request)
     assert ("cache_control" in server.received[0].body["messages"][0]["content"][0]) is marked
 

@@ -212,7 +212,7 @@ async def test_the_breaker_opens_for_every_process_and_closes_by_a_try(db: Postg
 
 async def test_refusals_and_bad_answers_open_no_breaker(db: PostgresDatabase) -> None:
     config = await stored(db)
-    troubles: list[EngineError] = [EngineAnswerTruncated("x", Usage(output_tokens=5)), EngineRejected("401")]
+    troubles: list[EngineError] = [EngineAnswerTruncated("x", usage=Usage(output_tokens=5)), EngineRejected("401")]
     model = Scripted(deque(troubles * FAILURES_TO_OPEN))
     process = guarded(db, {config.name: model}, config)
     for _ in range(2 * FAILURES_TO_OPEN):
