@@ -7,10 +7,10 @@ from email.utils import parsedate_to_datetime
 from domain.clock import utc_now
 from domain.errors import (
     EngineAnswerMalformed,
+    EngineBlocked,
     EngineError,
     EngineQuotaExhausted,
     EngineRateLimited,
-    EngineRefused,
     EngineRejected,
     EngineTimeout,
     EngineUnavailable,
@@ -29,7 +29,7 @@ _QUOTA = frozenset(
         "contract_spend_limit_reached",
     }
 )
-_REFUSAL = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
+_FILTERED = frozenset({"content_filter", "content_policy_violation", "ResponsibleAIPolicyViolation"})
 _SAFE_CODE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,60}")
 _DURATION = re.compile(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+(?:\.\d+)?)s)?")
 
@@ -52,8 +52,8 @@ def error_of_status(
     said = f"{said_by} answered {status}" + (f" ({named[0]})" if named else "")
     if wait is None:
         wait = retry_after(headers or {})
-    if _REFUSAL.intersection(named):
-        return EngineRefused(f"{said}: the provider's content filter")
+    if _FILTERED.intersection(named):
+        return EngineBlocked(f"{said}: the provider's content filter")
     if status in (402, 429) or _QUOTA.intersection(named):
         daily = status != 429 or bool(_QUOTA.intersection(named)) or (wait or 0) > LONGEST_WAIT_SECONDS
         return EngineQuotaExhausted(f"{said}: the quota is used up") if daily else EngineRateLimited(said, wait)

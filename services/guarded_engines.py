@@ -22,6 +22,7 @@ from domain.errors import (
     EngineUnavailable,
     Unavailable,
 )
+from engines.language_models.layout import conversation_text, task_text
 from engines.protocols import (
     AnswerRequest,
     CallAudio,
@@ -79,10 +80,8 @@ class _Tokens:
 
 def characters(request: AnswerRequest) -> int:
     """About how long the request is on the wire."""
-    turns = sum(len(turn.text) + 40 for turn in request.turns)
-    described = sum(len(f.label) + len(f.description) + 40 * len(f.options) + 40 for f in request.fields)
-    asked = sum(len(task.prompt) + sum(map(len, task.findings)) + len(task.repair or "") for task in request.tasks)
-    return len(request.system) + asked + turns + described + len(json.dumps(request.schema))
+    schema = json.dumps(request.schema, separators=(",", ":"))
+    return len(request.system) + len(conversation_text(request.turns)) + len(task_text(request)) + len(schema)
 
 
 @dataclass

@@ -25,7 +25,7 @@ from domain.errors import (
     EngineTimeout,
 )
 from engines.language_models.layout import conversation_text, task_text
-from engines.language_models.structured import schema_text, strict_schema, without_nulls
+from engines.language_models.structured import form_text, strict_schema, without_nulls
 from engines.openai_sdk import connect, load_sdk, typed_error
 from engines.parameters import EngineParameters, parameters_of
 from engines.protocols import AnswerRequest, ModelAnswer, Progress
@@ -182,7 +182,7 @@ class OpenAICompatibleEngine:
             named = {"name": "answer", "schema": schema, **({"strict": True} if self._strict else {})}
             body["response_format"] = {"type": "json_schema", "json_schema": named}
         else:
-            asked = f"{asked}\n\n{schema_text(request.schema)}"
+            asked = f"{asked}\n\n{form_text(request.schema)}"
             if form is Form.OBJECT:
                 body["response_format"] = {"type": "json_object"}
         # One message: what all tasks share comes first and byte for byte the same.
@@ -235,7 +235,7 @@ class _FormRefused(Exception):
 
 
 def _read(found: Any, config: EngineConfig, *, requests: int) -> ModelAnswer:
-    """Raises EngineRefused, EngineBlocked, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
+    """Raises EngineBlocked, EngineRefused, EngineAnswerTruncated, EngineAnswerEmpty, EngineAnswerMalformed."""
     try:
         content = found.model_dump(warnings=False) if isinstance(found, BaseModel) else found
         completion = _Completion.model_validate(content)
@@ -246,10 +246,10 @@ def _read(found: Any, config: EngineConfig, *, requests: int) -> ModelAnswer:
         raise EngineAnswerEmpty("the provider answered without a choice", usage=usage)
     choice = completion.choices[0]
     text = choice.message.content or ""
-    if choice.message.refusal:
-        raise EngineRefused("the model refused to answer", raw=text or None, usage=usage)
     if choice.finish_reason == "content_filter":
         raise EngineBlocked("the provider's filter withheld the answer", raw=text or None, usage=usage)
+    if choice.message.refusal:
+        raise EngineRefused("the model refused to answer", raw=choice.message.refusal, usage=usage)
     if choice.finish_reason == "length":
         raise EngineAnswerTruncated("the answer reached the output limit", raw=text or None, usage=usage)
     if not text.strip():

@@ -38,7 +38,7 @@ def without_nulls(text: str, schema: Mapping[str, Any]) -> str:
     return json.dumps(_pruned(answer, schema), ensure_ascii=False)
 
 
-def schema_text(schema: Mapping[str, Any]) -> str:
+def form_text(schema: Mapping[str, Any]) -> str:
     """For servers that take no schema: it is said in words."""
     compact = json.dumps(schema, ensure_ascii=False, separators=(",", ":"))
     return f"# The form of the answer\n\nOne JSON object that fits this JSON Schema, and nothing else:\n\n{compact}"
