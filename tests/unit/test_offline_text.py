@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 
 from engines.language_models.offline.analysis import Analysis
 from engines.language_models.offline.cues import CueSet, compiled, cues
+from engines.language_models.offline.grammar import shortened
 from engines.language_models.offline.lexicon import LANGUAGES, lexicon
 from engines.language_models.offline.lexicon.base import Lexicon
-from engines.language_models.offline.retell import agent_clause, agent_statement, customer_statement, shortened
+from engines.language_models.offline.retell import agent_clause, agent_statement, customer_statement
 from engines.language_models.offline.text import fold, guess_language, spans, words
 from tests.support.offline import conversation, value_of
 
