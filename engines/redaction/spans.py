@@ -59,7 +59,18 @@ def resolve(spans: Iterable[Span], text: str) -> list[Span]:
         if (span.length, _WEIGHT[span.kind]) > (winner_length, _WEIGHT[last.kind]):
             kind, winner_length = span.kind, span.length
         resolved[-1] = Span(last.start, max(last.end, span.end), kind)
-    return resolved
+    return _joined(resolved, text)
+
+
+def _joined(resolved: Sequence[Span], text: str) -> list[Span]:
+    """Neighbours of one kind are one: an overlap may have given a span the kind of the one before it."""
+    joined: list[Span] = []
+    for span in resolved:
+        if joined and _touches(joined[-1], span, text):
+            joined[-1] = Span(joined[-1].start, span.end, span.kind)
+        else:
+            joined.append(span)
+    return joined
 
 
 def apply(spans: Sequence[Span], text: str, turn: int) -> tuple[str, list[Mask]]:

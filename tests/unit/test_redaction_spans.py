@@ -54,6 +54,11 @@ def test_of_equal_spans_the_more_sensitive_gives_the_kind() -> None:
     assert resolve(spans, "4242") == [Span(0, 4, MaskKind.CARD)]
 
 
+def test_a_kind_that_an_overlap_gave_joins_its_neighbour() -> None:
+    spans = [Span(0, 1, MaskKind.PASSWORD), Span(1, 2, MaskKind.NAME), Span(1, 2, MaskKind.PASSWORD)]
+    assert resolve(spans, "ab") == [Span(0, 2, MaskKind.PASSWORD)]
+
+
 def test_parts_of_one_name_are_one_mask() -> None:
     spans = [Span(0, 3, MaskKind.NAME), Span(4, 7, MaskKind.NAME), Span(8, 12, MaskKind.PHONE)]
     assert resolve(spans, "Ann Lee 0142") == [Span(0, 7, MaskKind.NAME), Span(8, 12, MaskKind.PHONE)]
