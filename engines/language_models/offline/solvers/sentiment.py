@@ -36,6 +36,8 @@ def _judge(mood: Mood) -> tuple[str, str]:
     clear = mood.strongest(positive=False)
     if good < ENOUGH and bad < ENOUGH and not (good == 0 and clear is not None and clear.strength <= -CLEAR):
         return "neutral", ""
+    if bad < ENOUGH and good == 0:
+        return "negative", "The customer's words show dissatisfaction."
     share = good / (good + bad)
     if good >= ENOUGH and share >= DOMINANT:
         return "positive", "The customer's words show satisfaction or gratitude."
