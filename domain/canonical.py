@@ -7,7 +7,7 @@ speaks on it. Not hashed are metadata, names, ids of messages, the format of sta
 from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
-from domain.conversation import Participant, Role
+from domain.conversation import Role
 from domain.intake import AudioIn, ConversationIn, MessageIn, TranscriptIn
 from domain.tasks import content_hash
 from domain.text import clean_text
@@ -44,21 +44,6 @@ def rendition_hash(turns: Iterable[Turn], redactor: str) -> str:
     """SHA-256 (hex) over redacted turns and the redactor's version: part of the input hash of every task run."""
     said = [[turn.number, turn.role.value, turn.participant_id, turn.text] for turn in turns]
     return content_hash([_FORM, redactor, said])
-
-
-def with_more_messages(
-    intake: ConversationIn, messages: Sequence[MessageIn], participants: Sequence[Participant], closed: bool | None
-) -> ConversationIn:
-    """A thread with messages added to it, checked like one that is handed in whole (ValidationError if not valid).
-
-    Participants that are known already are replaced, new ones added.
-    """
-    known = {participant.id: participant for participant in (*intake.participants, *participants)}
-    body = intake.model_dump()
-    body["participants"] = tuple(participant.model_dump() for participant in known.values())
-    body["messages"] = tuple(message.model_dump() for message in (*(intake.messages or ()), *messages))
-    body["closed"] = intake.closed if closed is None else closed
-    return ConversationIn.model_validate(body)
 
 
 def _messages(messages: Sequence[MessageIn], roles: Mapping[str, Role]) -> list[object]:

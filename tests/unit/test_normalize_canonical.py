@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.canonical import canonical_turns_hash, rendition_hash, with_more_messages
+from domain.canonical import canonical_turns_hash, rendition_hash
 from domain.conversation import Role
-from domain.intake import ConversationIn, MessageIn
+from domain.intake import ConversationIn
 from domain.turns import Turn
 
 PEOPLE = [{"id": "a1", "role": "agent", "name": "Tom"}, {"id": "c1", "role": "customer"}]
@@ -158,19 +158,6 @@ def test_a_transcript_is_its_words_not_its_engine() -> None:
     assert hash_of(channel="call", transcript={"engine": "other", "segments": segments[::-1]}) == base
     segments[1] = {**segments[1], "text": "Hi!"}
     assert hash_of(channel="call", transcript={"segments": segments}) != base
-
-
-def test_added_messages_make_other_content() -> None:
-    intake = ConversationIn.model_validate(
-        {"external_id": "x", "channel": "chat", "participants": PEOPLE, "messages": [ONE]}
-    )
-    more = with_more_messages(intake, [MessageIn.model_validate(TWO)], (), closed=True)
-    assert more.closed is True
-    assert canonical_turns_hash(more, {}) == chat(ONE, TWO)
-    same = with_more_messages(more, [MessageIn.model_validate(TWO)], (), closed=None)
-    assert canonical_turns_hash(same, {}) == chat(ONE, TWO)
-    with pytest.raises(ValueError, match="not one of the participants"):
-        with_more_messages(intake, [MessageIn(author="nobody", text="x")], (), closed=None)
 
 
 def test_a_rendition_is_its_turns_and_its_redactor() -> None:
