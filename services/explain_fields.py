@@ -54,9 +54,10 @@ _SEARCHED = ReasonText(
     remedy="Nothing to do.",
 )
 _SUSPECT = ReasonText(
-    words="There is a value, and the conversation holds instructions to a model (turn {turns}).",
+    words="The conversation holds instructions to a model (turn {turns}).",
     remedy="Read those turns before you rely on the value; correct it by hand if it is wrong.",
 )
+_GROUNDS = {EvidenceState.UNSUPPORTED: _UNSUPPORTED, EvidenceState.SEARCHED: _SEARCHED}
 _PENDING = ReasonText(
     words="The analysis has not come to this field yet.", remedy="See where the conversation is, above."
 )
@@ -109,12 +110,15 @@ def _of_value(value: FieldValue) -> tuple[FieldState, ReasonText]:
         return FieldState.VALUE, _HUMAN
     if value.kind is ValueKind.UNKNOWN:
         return FieldState.UNKNOWN, _UNKNOWN
-    if value.evidence_state is EvidenceState.UNSUPPORTED:
-        return FieldState.UNSUPPORTED, _UNSUPPORTED
-    if value.suspect_turns:
-        turns = ", ".join(map(str, value.suspect_turns))
-        return FieldState.VALUE, _SUSPECT.model_copy(update={"words": _SUSPECT.words.format(turns=turns)})
-    return FieldState.VALUE, _SEARCHED if value.evidence_state is EvidenceState.SEARCHED else _VALUE
+    state = FieldState.UNSUPPORTED if value.evidence_state is EvidenceState.UNSUPPORTED else FieldState.VALUE
+    text = _GROUNDS.get(value.evidence_state, _VALUE)
+    return state, text if not value.suspect_turns else _suspected(text, value.suspect_turns)
+
+
+def _suspected(text: ReasonText, turns: tuple[int, ...]) -> ReasonText:
+    """What is said of the value, and that somebody talked to the model."""
+    words = _SUSPECT.words.format(turns=", ".join(map(str, turns)))
+    return ReasonText(words=f"{text.words} {words}", remedy=_SUSPECT.remedy)
 
 
 def _of_run(

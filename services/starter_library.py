@@ -31,7 +31,7 @@ OFFLINE_ENGINES = (
         name="offline",
         family=EngineFamily.LANGUAGE_MODEL,
         kind="offline",
-        model="offline-1",
+        model="offline-2",
     ),
 )
 """Run on the premises without any key."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -18,8 +19,8 @@ from domain.ids import new_id
 from domain.starter import CONTACT_REASON, CSAT, SENTIMENT, STARTER_FIELDS
 from domain.values import EvidenceState, ValueKind
 from engines.language_models.registry import FACTORIES, build
-from engines.protocols import LanguageModelEngine
-from services.answers import check
+from engines.protocols import AskedTask, LanguageModelEngine
+from services.answers import Ground, check, check_fields
 from tests.support import gemini_server as wire
 from tests.support.hosted import HOSTED
 from tests.support.language_models import ask, request_for, turns_of
@@ -126,3 +127,27 @@ async def test_the_self_test_says_what_it_saw() -> None:
 def test_an_unknown_kind_is_refused() -> None:
     with pytest.raises(EngineRejected):
         build(config("oracle"), None)
+
+
+async def test_tasks_asked_together_are_all_answered_each_by_its_own_rules(engine: LanguageModelEngine) -> None:
+    """A part of a shared answer is what the task alone would have got."""
+    asked = (
+        AskedTask(name="csat", prompt="Rate it.", fields=(CSAT,), evidence_role=Role.CUSTOMER),
+        AskedTask(name="reason", prompt="Why?", fields=(CONTACT_REASON, SENTIMENT)),
+    )
+    fields = tuple(field for task in asked for field in task.fields)
+    together = replace(request_for(fields, turns=TURNS), tasks=asked)
+    given = json.loads((await ask(engine, together)).text)
+    for task in asked:
+        values = check_fields(given, task.fields, Ground(TURNS, task.evidence_role))
+        alone = replace(together, tasks=(task,), schema=answer_schema(task.fields))
+        assert values == check((await ask(engine, alone)).text, task.fields, TURNS, task.evidence_role)
+        assert {value.evidence_state for value in values} == {EvidenceState.VERIFIED}
+
+
+async def test_a_schema_that_knows_more_than_is_asked_is_no_obstacle(engine: LanguageModelEngine) -> None:
+    """Calls that share a prefix share a schema; each answers its own fields."""
+    one = request_for((CSAT,), turns=TURNS, evidence_role=Role.CUSTOMER)
+    union = replace(one, schema=answer_schema(STARTER_FIELDS, required=()), prefix_shared=True)
+    (value,) = check((await ask(engine, union)).text, (CSAT,), TURNS, Role.CUSTOMER)
+    assert value.value == 1

@@ -231,3 +231,18 @@ def test_the_schema_uses_only_what_the_api_knows(kind: FieldType) -> None:
     sent = generation_types.to_generation_config_dict({"response_schema": schema})["response_schema"]
     assert isinstance(sent, protos.Schema)
     assert set(sent.properties) == {chosen[0].key}
+
+
+async def test_an_answer_that_is_cut_off_or_withheld_is_kept_and_billed(server: wire.GeminiServer) -> None:
+    server.script.append(wire.answer('{"csat": {"ki', finish="MAX_TOKENS", prompt=900, candidates=64, total=964))
+    with pytest.raises(EngineAnswerTruncated) as cut:
+        await ask(engine_at(server), request_for((CSAT,)))
+    assert cut.value.raw == '{"csat": {"ki'
+    assert cut.value.usage is not None
+    assert (cut.value.usage.input_tokens, cut.value.usage.output_tokens) == (900, 64)
+    assert '{"csat"' not in str(cut.value)
+    server.script.append(wire.withheld("SAFETY"))
+    with pytest.raises(EngineBlocked) as blocked:
+        await ask(engine_at(server), request_for((CSAT,)))
+    assert blocked.value.usage is not None
+    assert blocked.value.usage.input_tokens == 100

@@ -153,3 +153,19 @@ async def test_several_calls_at_once_are_charged_once_each(db: PostgresDatabase,
         )
     assert {c.id: c for c in recorded} == {c.id: c for c in (known, new, uncharged)}
     assert {row["id"] for row in charged} == {first.id, second.id}
+
+
+async def test_a_call_that_answers_several_tasks_is_charged_to_each(db: PostgresDatabase, tenant: Tenant) -> None:
+    conversation = await accept(db, tenant.id)
+    shared = call("shared").model_copy(update={"parts": ("part a", "part b")})
+    events = [usage(shared).model_copy(update={"task_id": new_id()}) for _ in range(2)]
+    async with db.tenant_tx(tenant.id) as tx:
+        assert await tx.ledger.record_call(shared, conversation.id, events) == shared
+        assert (await tx.ledger.record_call(call("shared"), conversation.id, [usage(shared)])) == shared
+        assert await tx.ledger.calls_of(conversation.id) == [shared]
+        charged = await tx.session.rows(
+            "select id, task_id from usage_event where tenant_id = $1 and task_id = any ($2::uuid[])",
+            tenant.id,
+            [event.task_id for event in events],
+        )
+    assert {(row["id"], row["task_id"]) for row in charged} == {(event.id, event.task_id) for event in events}

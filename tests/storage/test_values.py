@@ -7,10 +7,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from domain.conversation import Conversation
+from domain.conversation import Conversation, Role
 from domain.errors import NotFound
 from domain.fields import CustomField, FieldType
-from domain.values import FieldValue, Layer, SubjectKind
+from domain.ids import new_id
+from domain.values import EvidenceState, FieldValue, Layer, Searched, SubjectKind
 from storage.postgres.database import PostgresDatabase
 from storage.protocols import Tenant
 from tests.support.storage import accept, field, new_conversation, value
@@ -204,3 +205,24 @@ async def test_fields_and_conversations_must_be_the_tenants(
         with pytest.raises(NotFound):
             await put(db, wrong)
     assert await current(db, mine) == []
+
+
+async def test_what_was_searched_and_what_is_suspect_comes_back(
+    db: PostgresDatabase, tenant: Tenant, fields: dict[FieldType, CustomField]
+) -> None:
+    conversation = await accept(db, tenant.id)
+    searched = Searched(first=1, last=9, words=("voucher", "compensation"), role=Role.AGENT)
+    absent = value(
+        tenant,
+        conversation,
+        fields[FieldType.BOOLEAN],
+        False,
+        evidence_state=EvidenceState.SEARCHED,
+        searched=searched,
+        suspect_turns=(2, 7),
+        call_group=new_id(),
+    )
+    plain = value(tenant, conversation, fields[FieldType.INTEGER], 1)
+    await put(db, absent, plain)
+
+    assert {v.id: v for v in await current(db, conversation)} == {absent.id: absent, plain.id: plain}

@@ -155,3 +155,12 @@ def test_a_repair_is_told_what_the_validator_said_and_nothing_else() -> None:
     )
     assert said == task_text(before)
     assert (again.system, again.turns, again.schema) == (before.system, before.turns, before.schema)
+
+
+def test_the_plan_is_told_whose_a_task_is_and_whether_few_may_see_it() -> None:
+    secret = CSAT.model_copy(update={"key": "debts", "sensitive": True})
+    several = part(task({"min_words": 3, "fuse": True}, (MOOD, secret), "money"))
+    assert (several.ask.sensitive, several.ask.fuse, several.ask.fields) == (True, True, 2)
+    assert several.ask.owner is several.question.task.task.owner
+    assert not part(mood_task()).ask.sensitive
+    assert part(mood_task(prompt="Word " * 400)).ask.own_tokens > part(mood_task()).ask.own_tokens + 400
