@@ -8,6 +8,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import psycopg
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -20,9 +21,10 @@ from domain.rollups import CONVERSATIONS, OTHER, Counted, Dimension, Narrowing, 
 from domain.tenants import TenantChange
 from domain.values import FieldValue, Layer
 from services.fold_rollups import FolderSettings, fold_round, run_folder
+from storage.migrations.steps import SQL_FOLDER
 from storage.postgres.database import PostgresDatabase, PostgresTenantTx
 from storage.postgres.rollups import PostgresRollups
-from storage.protocols import Tenant
+from storage.protocols import ConversationFilter, Page, Tenant
 from tests.support.stack import DatabaseUrls
 from tests.support.storage import START, accept_in, field, make_tenant, new_conversation, value
 
@@ -412,3 +414,27 @@ async def test_one_tenants_trouble_is_nobody_elses(
     assert ground.tenant.id in caplog.text
     assert "secret-queue" not in caplog.text
     assert await ground.totals() == {"chat/received": 1}
+
+
+# -- what was there before ----------------------------------------------------------------------------------
+
+
+async def test_the_migration_counts_what_is_there(ground: Ground, database: DatabaseUrls) -> None:
+    """The statement of the migration, on a database whose sums were lost."""
+    other = Ground(ground.db, await make_tenant(database.owner), {})
+    await ground.conversation(values=ONE_OF_EACH, queue="billing")
+    await ground.conversation(values={FieldType.INTEGER: None})
+    await other.conversation()
+    await ground.fold_all()
+    expected = await ground.read()
+    statement = (SQL_FOLDER / "0006" / "02_count_what_is_there.sql").read_text()
+    with psycopg.connect(database.owner) as connection:
+        for table in ("rollup_delta", "rollup", "rollup_day", "rollup_slice", "rollup_state", "conversation_counted"):
+            connection.execute(f"truncate {table} cascade".encode())
+        connection.execute(statement.encode())
+    assert await ground.read() == expected
+    assert await other.totals() == {"chat/received": 1}
+    async with ground.db.tenant_tx(ground.tenant.id) as tx:
+        for conversation in await tx.conversations.list(ConversationFilter(), Page()):
+            await tx.rollups.count_values(conversation.id)
+    assert await ground.read() == expected
