@@ -89,6 +89,13 @@ def _sort_file(file: Path, found: Sorting) -> None:
         found.many.append((file, media_type))
 
 
+def unread(file: Path) -> str:
+    """Why a file is of no kind that is read."""
+    if file.suffix:
+        return "is of no kind that is read"
+    return "has no ending that tells its kind, and does not begin as an email does"
+
+
 def _json(file: Path) -> object:
     """The value, None when it is not JSON or too large to be one conversation's."""
     if file.stat().st_size > LARGEST_SINGLE:

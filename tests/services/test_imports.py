@@ -17,8 +17,7 @@ from domain.errors import Conflict, ContentMissing, InvalidInput, Unavailable
 from domain.ids import new_id
 from domain.imports import Import, ImportRow, ImportState, RowOutcome, Rows
 from domain.mapping import Format
-from services import accept_many
-from services.accept_conversation import AcceptConversation
+from services.accept_conversation import AcceptConversation, accept_in
 from services.accept_many import AcceptMany
 from services.backlog import BacklogLimit
 from services.import_rows import WAITS_FOR_LIVE, ImportRows
@@ -238,13 +237,12 @@ async def test_only_rows_that_tell_something_new_are_written_one_by_one(
     rows = [chat_row(f"{n}", metadata={"status": "open", "score": 1.5}, language="en") for n in range(20)]
     await desk.read(await desk.hand_in(ndjson(rows)))
     one_by_one: list[str] = []
-    slow = accept_many.accept_in
 
     async def watched(tx: Any, new: Any, *rest: Any, **more: Any) -> Any:
         one_by_one.append(new.intake.external_id)
-        return await slow(tx, new, *rest, **more)
+        return await accept_in(tx, new, *rest, **more)
 
-    monkeypatch.setattr(accept_many, "accept_in", watched)
+    monkeypatch.setattr("services.accept_many.accept_in", watched)
     rows[3]["metadata"] = {"status": "solved"}
     await desk.read(await desk.hand_in(ndjson(rows)))
     assert one_by_one == ["3"]
