@@ -4,7 +4,7 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any, BinaryIO, cast
 
 from cli.ingest.recordings import Recording, channels_of
 from cli.ingest.report import Part
-from cli.ingest.sorting import EMAIL, Sorting
+from cli.ingest.sorting import EMAIL, Sorting, audio_named_by
 from domain.import_formats import ARCHIVE, NDJSON, media_type_of
 from domain.mapping import Format
 
@@ -99,13 +99,20 @@ def archive(name: str, files: Sequence[Path], form: Format) -> Body:
 def conversations(name: str, found: Iterable[tuple[Path, dict[str, Any]]]) -> Body:
     """Conversations in canonical form, one a line."""
     names: list[str] = []
+    parts: list[Sequence[Part]] = []
 
     def write(into: BinaryIO) -> None:
         for path, body in found:
             into.write(json.dumps(body, ensure_ascii=False).encode() + b"\n")
             names.append(path.name)
+            parts.append(parts_of(path, body))
 
-    return Body(name, NDJSON, Format.CANONICAL, write, names)
+    return Body(name, NDJSON, Format.CANONICAL, write, names, parts)
+
+
+def parts_of(single: Path, body: Mapping[str, Any]) -> list[Part]:
+    """The audio files beside a conversation that it names."""
+    return [Part(file.name, "audio") for file in audio_named_by(single)] if body.get("audio") else []
 
 
 def _recordings(found: Sequence[Recording], upload: Upload) -> Body:

@@ -12,7 +12,7 @@ from rich.text import Text
 from cli import output
 from cli.client import ApiProblem, ParleyClient
 from cli.commands import Json, TenantOption, client_of
-from cli.ingest.bodies import Body, bodies_of, conversations
+from cli.ingest.bodies import Body, bodies_of, conversations, parts_of
 from cli.ingest.follow import follow
 from cli.ingest.report import Line, Report, estimate, lines_of, summary
 from cli.ingest.sorting import Sorting, audio_place, files_of, sort_out, unread
@@ -102,11 +102,14 @@ def _one_by_one(
 ) -> None:
     for file in track(singles, "handing in", console=output.err, disable=json_ or len(singles) < 2):
         try:
-            answer = client.start(_body(file, source, client), wait=min(wait, _LONGEST_WAIT))
+            body = _body(file, source, client)
+            answer = client.start(body, wait=min(wait, _LONGEST_WAIT))
         except ParleyError as error:
             told.failed(str(file), error.message)
             continue
         told.add(Line(str(file), 0, answer.outcome, answer.id))
+        for part in parts_of(file, body):
+            told.add(Line(part.file, 0, "part", answer.id, reason=part.of(file.name)))
         if json_:
             output.as_json(answer)
         else:

@@ -257,7 +257,15 @@ def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
     assert sent(archive("x", files, Format.EMAIL)) == sent(archive("x", files, Format.EMAIL))
     body = conversations("x", [(files[0], {"a": "ü"})])
     assert sent(body) == '{"a": "ü"}\n'.encode()
-    assert body.names == ["a.eml"]
+    assert (body.names, body.parts) == (["a.eml"], [[]])
+
+
+def test_the_audio_that_conversations_name_is_told_with_them(tmp_path: Path) -> None:
+    call = {"external_id": "1", "channel": "call", "audio": [{"file": "a.wav"}, {"file": "gone.wav"}]}
+    laid(tmp_path, a__json=call, a__wav=wav(2), b__json=chat_row("2"))
+    body = conversations("x", [(tmp_path / f"{name}.json", read) for name, read in (("a", call), ("b", chat_row("2")))])
+    sent(body)
+    assert body.parts == [[Part("a.wav", "audio")], []]
 
 
 # -- what is told --------------------------------------------------------------------------------------------
