@@ -16,6 +16,7 @@ from domain.ids import new_id
 from domain.intake import ConversationIn
 from services import content_keys
 from services.accept_conversation import AcceptConversation, accept_in, upload_hashes
+from services.late_facts import news_of
 from services.new_conversation import conversation_id
 from storage.protocols import AcceptOutcome, ContentStore, Database, Known, NewConversation, Source, TenantTx
 
@@ -75,6 +76,9 @@ class AcceptMany:
         async with self._database.tenant_tx(tenant_id) as tx:
             slugs = sorted({arrival.conversation.source for arrival in arrivals})
             sources = {slug: await tx.catalog.source(slug) for slug in slugs}
+            if store:
+                for source in sources.values():
+                    await tx.catalog.saw_source(source)
             checked = [await self._checked(tx, tenant_id, arrival, sources) for arrival in arrivals]
             news = [one.new for one in checked if one.new is not None]
             keys = [(new.intake.source, new.intake.external_id, new.content_hash) for new in news]
@@ -85,7 +89,8 @@ class AcceptMany:
         return prepared
 
     async def write(self, tx: TenantTx, prepared: Sequence[Prepared], lane: Lane) -> Sequence[Landed]:
-        """The rows, each conversation with its entry in the lane. One answer each, in order.
+        """The rows, each conversation with its entry in the lane. One answer each, in order. What a row tells of a
+        conversation whose content is known is news as well; see `services.settle`.
 
         Raises InvalidInput, Conflict and their kin when one of them cannot be accepted: which one is not said, and
         nothing of this transaction holds then.
@@ -143,9 +148,10 @@ class AcceptMany:
 
 def _changes_nothing(one: Prepared) -> bool:
     """The content is known, and nothing is said that is not."""
-    if one.new is None or one.known is None or not one.known.same:
+    new, known = one.new, one.known
+    if new is None or known is None or not known.same or (new.closed and not known.closed):
         return False
-    return one.known.closed or not one.new.closed
+    return known.facts is None or news_of(new.intake, known.facts) is None
 
 
 def _stored(one: Prepared) -> bool:
@@ -153,5 +159,5 @@ def _stored(one: Prepared) -> bool:
 
 
 async def _write_one(tx: TenantTx, new: NewConversation, lane: Lane) -> Landed:
-    accepted = await accept_in(tx, new, lane)
+    accepted = await accept_in(tx, new, lane, late_facts=True)
     return Landed(accepted.outcome, accepted.conversation.id, accepted.conversation.revision)

@@ -36,7 +36,7 @@ class StoredFile:
 @dataclass(frozen=True)
 class NewImport:
     """What the caller says of the file. source: None for rows that name their own; name: of the file, for the report.
-    format None: by media type."""
+    format None: by media type, and JSON as the source sends it."""
 
     source: str | None
     dry_run: bool = False
@@ -117,23 +117,23 @@ class Imports:
 
     async def create(self, tenant_id: str, file: StoredFile, new: NewImport, *, actor: str) -> tuple[Import, bool]:
         """The import, and whether Temporal has taken it; else the reconciler starts it. Raises UnsupportedMedia."""
-        media_type, form = import_form(new.content_type, new.format)
-        made = Import(
-            id=file.import_id,
-            source=new.source or DEFAULT_SOURCE,
-            source_named=new.source is not None,
-            format=form,
-            media_type=media_type,
-            name=new.name,
-            dry_run=new.dry_run,
-            state=ImportState.WAITING,
-            content_key=file.content_key,
-            size=file.size,
-            sha256=file.sha256,
-            created_at=self._clock(),
-        )
         async with self._database.tenant_tx(tenant_id) as tx:
-            await tx.catalog.source(made.source)
+            source = await tx.catalog.source(new.source or DEFAULT_SOURCE)
+            media_type, form = import_form(new.content_type, new.format, source.format)
+            made = Import(
+                id=file.import_id,
+                source=source.slug,
+                source_named=new.source is not None,
+                format=form,
+                media_type=media_type,
+                name=new.name,
+                dry_run=new.dry_run,
+                state=ImportState.WAITING,
+                content_key=file.content_key,
+                size=file.size,
+                sha256=file.sha256,
+                created_at=self._clock(),
+            )
             await tx.imports.create(made, actor)
         return made, await self._start(tenant_id, made)
 

@@ -6,7 +6,7 @@ input is unchanged is skipped there and nothing is paid for twice.
 
 from domain.conversation import Conversation, Lane, Stage, StageStatus
 from domain.intake import ConversationIn, ConversationPatch
-from storage.protocols import RunEntry, TenantTx
+from storage.protocols import KnownFacts, RunEntry, TenantTx
 
 _FACTS = (
     "ended_at",
@@ -45,7 +45,7 @@ async def correct(
     return after, await _enter(tx, after, changed)
 
 
-def news_of(told: ConversationIn, known: Conversation) -> ConversationPatch | None:
+def news_of(told: ConversationIn, known: Conversation | KnownFacts) -> ConversationPatch | None:
     """What is told of a conversation and not known so; None when there is nothing. Nothing is ever taken away."""
     news: dict[str, object] = {
         name: value for name in _SCALARS if (value := getattr(told, name)) not in (None, getattr(known, name))

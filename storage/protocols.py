@@ -18,7 +18,20 @@ from pydantic import Field, SecretStr, SkipValidation
 
 from domain.audio import AudioFacts
 from domain.contracts import ConversationRun, ImportRef, RunRef
-from domain.conversation import Channel, Conversation, Frozen, Lane, Leg, Note, Stage, StageState, StageStatus, Status
+from domain.conversation import (
+    Channel,
+    Conversation,
+    Direction,
+    Frozen,
+    Lane,
+    Leg,
+    MetadataValue,
+    Note,
+    Stage,
+    StageState,
+    StageStatus,
+    Status,
+)
 from domain.engine import EngineCall, EngineConfig
 from domain.fields import CustomField, Owner
 from domain.imports import Analysis, Import, ImportRow, RowOutcome
@@ -291,14 +304,29 @@ class Partner(Frozen):
     name: str
 
 
+class KnownFacts(Frozen):
+    """What is known of a conversation besides what was said in it."""
+
+    direction: Direction | None = None
+    queue: str | None = None
+    team: str | None = None
+    campaign: str | None = None
+    language: str | None = None
+    tags: tuple[str, ...] = ()
+    dispositions: tuple[str, ...] = ()
+    metadata: dict[str, MetadataValue] = Field(default_factory=dict)
+
+
 class Known(Frozen):
-    """A conversation that is there already. same: it has had the content that was asked for."""
+    """A conversation that is there already. same: it has had the content that was asked for; facts: when it has it
+    still, None otherwise."""
 
     id: str
     channel: Channel
     revision: int
     closed: bool
     same: bool
+    facts: KnownFacts | None = None
 
 
 class ConversationFilter(Frozen):

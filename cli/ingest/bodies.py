@@ -4,14 +4,15 @@ import io
 import json
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from cli.ingest.recordings import Recording, channels_of
-from cli.ingest.sorting import EMAIL, Sorting
+from cli.ingest.report import Part
+from cli.ingest.sorting import EMAIL, Sorting, audio_named_by
 from domain.import_formats import ARCHIVE, NDJSON, media_type_of
 from domain.mapping import Format
 
@@ -24,13 +25,18 @@ Upload = Callable[[Path], str | None]
 @dataclass(frozen=True)
 class Body:
     """One import to be: `write` fills a file with it, and `names` with what its rows are called, in their order, where
-    the file itself does not tell."""
+    the file itself does not tell; `parts` with the files each row was made of, where it was several, and
+    `left_out` with those of calls that are not sent.
+
+    """
 
     name: str
     media_type: str
     format: Format | None
     write: Callable[[BinaryIO], None]
     names: list[str] = field(default_factory=list)
+    parts: list[Sequence[Part]] = field(default_factory=list)
+    left_out: list[tuple[Part, str]] = field(default_factory=list)
 
     @contextmanager
     def opened(self) -> Iterator[tuple[BinaryIO, int]]:
@@ -93,29 +99,43 @@ def archive(name: str, files: Sequence[Path], form: Format) -> Body:
 def conversations(name: str, found: Iterable[tuple[Path, dict[str, Any]]]) -> Body:
     """Conversations in canonical form, one a line."""
     names: list[str] = []
+    parts: list[Sequence[Part]] = []
 
     def write(into: BinaryIO) -> None:
         for path, body in found:
             into.write(json.dumps(body, ensure_ascii=False).encode() + b"\n")
             names.append(path.name)
+            parts.append(parts_of(path, body))
 
-    return Body(name, NDJSON, Format.CANONICAL, write, names)
+    return Body(name, NDJSON, Format.CANONICAL, write, names, parts)
+
+
+def parts_of(single: Path, body: Mapping[str, Any]) -> list[Part]:
+    """The audio files beside a conversation that it names."""
+    return [Part(file.name, "audio") for file in audio_named_by(single)] if body.get("audio") else []
 
 
 def _recordings(found: Sequence[Recording], upload: Upload) -> Body:
     """A row a call: the uploads of its audio by name, and what its side-cars say. A call with a file that is refused
     is left out."""
     names: list[str] = []
+    parts: list[Sequence[Part]] = []
+    left_out: list[tuple[Part, str]] = []
 
     def write(into: BinaryIO) -> None:
         for recording in found:
             audio = [_audio(file, upload) for file in recording.audio]
-            if all(audio):
+            if not all(audio):
+                sent = {file.name for file, one in zip(recording.audio, audio, strict=True) if one}
+                beside = {file.name for file in recording.side_cars}
+                left_out.extend((part, recording.key) for part in recording.parts() if part.file in sent | beside)
+            else:
                 row = {"audio": audio, "side_car": recording.side_car}
                 into.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
                 names.append(recording.key)
+                parts.append(recording.parts())
 
-    return Body("recordings", NDJSON, Format.RECORDING, write, names)
+    return Body("recordings", NDJSON, Format.RECORDING, write, names, parts, left_out)
 
 
 def _audio(file: Path, upload: Upload) -> dict[str, Any] | None:

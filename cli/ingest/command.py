@@ -12,10 +12,10 @@ from rich.text import Text
 from cli import output
 from cli.client import ApiProblem, ParleyClient
 from cli.commands import Json, TenantOption, client_of
-from cli.ingest.bodies import Body, bodies_of, conversations
+from cli.ingest.bodies import Body, bodies_of, conversations, parts_of
 from cli.ingest.follow import follow
 from cli.ingest.report import Line, Report, estimate, lines_of, summary
-from cli.ingest.sorting import Sorting, audio_place, files_of, sort_out
+from cli.ingest.sorting import Sorting, audio_place, files_of, sort_out, unread
 from domain.errors import InvalidInput, ParleyError
 from domain.imports import ImportState
 from domain.mapping import Format
@@ -77,8 +77,8 @@ def ingest(
         for path, error in found.problems:
             told.failed(path.name, error.message)
         for path in found.unknown:
-            told.add(Line(path.name, 0, "skipped", reason="is of no kind that is read"))
-            output.err.print(Text(f"{path}: is of no kind that is read", "yellow"))
+            told.skipped(path.name, unread(path))
+            output.err.print(Text(f"{path}: {unread(path)}", "yellow"))
         told.show_bad()
     if not told.handed:
         output.fail(InvalidInput("there is nothing in it to hand in"))
@@ -102,11 +102,14 @@ def _one_by_one(
 ) -> None:
     for file in track(singles, "handing in", console=output.err, disable=json_ or len(singles) < 2):
         try:
-            answer = client.start(_body(file, source, client), wait=min(wait, _LONGEST_WAIT))
+            body = _body(file, source, client)
+            answer = client.start(body, wait=min(wait, _LONGEST_WAIT))
         except ParleyError as error:
             told.failed(str(file), error.message)
             continue
         told.add(Line(str(file), 0, answer.outcome, answer.id))
+        for part in parts_of(file, body):
+            told.add(Line(part.file, 0, "part", answer.id, reason=part.of(file.name)))
         if json_:
             output.as_json(answer)
         else:
@@ -155,6 +158,8 @@ def _import(
     import_id = None
     try:
         with body.opened() as (stream, size):
+            for part, call in body.left_out:
+                told.skipped(part.file, f"{part.of(call)}, which is not handed in without all of its audio")
             if not size:
                 return
             import_id = client.hand_in_file(stream, size, body.media_type, params).id
@@ -168,7 +173,7 @@ def _import(
             output.err.print(f"the import goes on: parley imports show {import_id}", highlight=False)
         raise typer.Exit(130) from None
     for row in client.import_rows(import_id, None if told.wants_all else "failed"):
-        for line in lines_of(row, body.name, body.names):
+        for line in lines_of(row, body.name, body.names, body.parts):
             told.add(line)
     if done.state is ImportState.FAILED:
         told.failed(body.name, done.detail or done.reason or "")

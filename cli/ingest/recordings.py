@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from cli.ingest.side_cars import SUFFIXES, read_objects
+from cli.ingest.report import Part
 from domain.errors import InvalidInput
 
 AUDIO = frozenset({
@@ -22,10 +22,14 @@ AUDIO = frozenset({
 })  # fmt: skip
 """Endings of audio files; what they really are is for the service to find out."""
 
+SIDE_CARS = frozenset({".json", ".ndjson", ".jsonl", ".xml", ".csv", ".tsv"})
+"""Endings of the files beside them that may tell of a call."""
+
 _SPEAKER = re.compile(r"(?i)[._\- ](agent|operator|rep|customer|caller|client|bot|ivr)$")
 _LEG = re.compile(r"(?i)[._\- ](?:leg|part)[._\- ]?\d{1,3}$")
 _ABOUT = re.compile(r"(?i)[._\- ](metadata|meta|info|sidecar|transcript)$")
 _TRANSCRIPT = "transcript"
+_TABLES = (".csv", ".tsv")
 
 
 @dataclass
@@ -36,6 +40,11 @@ class Recording:
     audio: list[Path]
     side_car: dict[str, Any] = field(default_factory=dict)
     side_cars: list[Path] = field(default_factory=list)
+
+    def parts(self) -> list[Part]:
+        """Its files, each as what it is."""
+        named = [Part(file.name, "audio") for file in self.audio]
+        return named + [Part(file.name, _about(file)[1] or "side-car") for file in self.side_cars]
 
 
 @dataclass
@@ -56,7 +65,7 @@ def sort_out(files: Sequence[Path]) -> Sorted:
     for folder in by_folder.values():
         audio = [file for file in folder if file.suffix.lower() in AUDIO]
         if audio:
-            beside = [file for file in folder if file.suffix.lower() in SUFFIXES]
+            beside = [file for file in folder if file.suffix.lower() in SIDE_CARS]
             _sort_folder(audio, beside, found)
     return found
 
@@ -75,7 +84,7 @@ def _sort_folder(audio: Sequence[Path], beside: Sequence[Path], found: Sorted) -
         for about, file in cars.get(key, ()):
             _take(recording, about, file, found)
     for file in beside:
-        if file.suffix.lower() == ".csv" and file not in found.used:
+        if file.suffix.lower() in _TABLES and file not in found.used:
             _take_rows(file, recordings.values(), found)
     found.recordings += recordings.values()
 
@@ -101,15 +110,32 @@ def _about(file: Path) -> tuple[str, str]:
 
 def _take(recording: Recording, about: str, file: Path, found: Sorted) -> None:
     try:
-        objects = read_objects(file)
-        if not about and (len(objects) != 1 or not isinstance(objects[0], dict)):
-            raise InvalidInput(f"{file.name} is not one object")
-    except InvalidInput as error:
-        found.problems.append((file, error))
-    else:
-        recording.side_car |= {about: objects[0]} if about else objects[0]
+        recording.side_car |= _told_by(file, about)
         recording.side_cars.append(file)
+    except InvalidInput as error:
+        found.problems.append((file, InvalidInput(f"{file.name}: {error.message}")))
     found.used.add(file)
+
+
+def _told_by(file: Path, about: str) -> dict[str, Any]:
+    """about: the name that the whole of it goes by. Raises InvalidInput."""
+    if about:
+        from engines.formats.side_cars import side_car
+
+        with file.open("rb") as opened:
+            return {about: side_car(opened, file.name)}
+    objects = _objects(file)
+    if len(objects) != 1:
+        raise InvalidInput("is not one object")
+    return objects[0]
+
+
+def _objects(file: Path) -> list[dict[str, Any]]:
+    """Raises InvalidInput."""
+    from engines.formats.side_cars import side_cars  # loaded when there is a side-car: it brings libraries of its own
+
+    with file.open("rb") as opened:
+        return side_cars(opened, file.name)
 
 
 def _take_rows(file: Path, recordings: Iterable[Recording], found: Sorted) -> None:
@@ -117,7 +143,7 @@ def _take_rows(file: Path, recordings: Iterable[Recording], found: Sorted) -> No
     named = {audio.name: recording for recording in recordings for audio in recording.audio}
     named |= {recording.key: recording for recording in recordings}
     try:
-        rows = read_objects(file)
+        rows = _objects(file)
     except InvalidInput:
         return  # it may be a table of another kind
     matched = [(next((named[v] for v in row.values() if isinstance(v, str) and v in named), None), row) for row in rows]

@@ -20,7 +20,10 @@ SHOWN = 20
 
 @dataclass(frozen=True)
 class Line:
-    """A row of a file, or a file that is one conversation, or one that could not be taken. row 0: the whole file."""
+    """A row of a file, or a file that is one conversation, or one that could not be taken. row 0: the whole file.
+
+    outcome: of the row; `part` for a file that belongs to a call, `skipped` for one that is not read.
+    """
 
     file: str
     row: int
@@ -30,13 +33,29 @@ class Line:
     reason: str | None = None
 
 
-def lines_of(row: ImportRowOut, file: str, names: Sequence[str]) -> Iterator[Line]:
-    """One a problem; `names` are those of the rows, when several files were packed into one."""
+@dataclass(frozen=True)
+class Part:
+    """A file that is a part of a call, and as what."""
+
+    file: str
+    what: str
+
+    def of(self, call: str) -> str:
+        return f"{self.what} of the call {call}"
+
+
+def lines_of(
+    row: ImportRowOut, file: str, names: Sequence[str], parts: Sequence[Sequence[Part]] = ()
+) -> Iterator[Line]:
+    """One a problem; `names` are those of the rows, when several files were packed into one. Then one for each of the
+    `parts` a row was made of."""
     name = row.name or (names[row.number - 1] if row.number <= len(names) else file)
     if not row.problems:
         yield Line(name, row.number, row.outcome.value, row.conversation_id)
     for problem in row.problems:
         yield Line(name, row.number, row.outcome.value, None, problem.field, problem.reason)
+    for part in parts[row.number - 1] if row.number <= len(parts) and row.part == 1 else ():
+        yield Line(part.file, row.number, "part", row.conversation_id, reason=part.of(name))
 
 
 class Report:
@@ -81,6 +100,10 @@ class Report:
     def failed(self, file: str, reason: str) -> None:
         """A whole file that could not be taken."""
         self.add(Line(file, 0, RowOutcome.FAILED.value, reason=reason))
+
+    def skipped(self, file: str, reason: str) -> None:
+        """A whole file that is not handed in, and needs no mending."""
+        self.add(Line(file, 0, "skipped", reason=reason))
 
     def show_bad(self) -> None:
         """The first bad rows, each with its reason."""

@@ -51,7 +51,7 @@ def sort_out(files: Sequence[Path], form: Format | None = None) -> Sorting:
     found = Sorting()
     if form in (None, Format.CANONICAL):
         found.singles = [file for file in files if _is_single(file)]
-    taken = {*found.singles, *(audio for single in found.singles for audio in _audio_named_by(single))}
+    taken = {*found.singles, *(audio for single in found.singles for audio in audio_named_by(single))}
     heard = recordings.sort_out([file for file in files if file.resolve() not in {t.resolve() for t in taken}])
     found.recordings, found.problems = heard.recordings, list(heard.problems)
     resolved = {file.resolve() for file in (*taken, *heard.used)}
@@ -89,6 +89,13 @@ def _sort_file(file: Path, found: Sorting) -> None:
         found.many.append((file, media_type))
 
 
+def unread(file: Path) -> str:
+    """Why a file is of no kind that is read."""
+    if file.suffix:
+        return "is of no kind that is read"
+    return "has no ending that tells its kind, and does not begin as an email does"
+
+
 def _json(file: Path) -> object:
     """The value, None when it is not JSON or too large to be one conversation's."""
     if file.stat().st_size > LARGEST_SINGLE:
@@ -114,7 +121,8 @@ def _looks_like_email(file: Path) -> bool:
         return _HEADER.match(stream.read(200).lstrip()) is not None
 
 
-def _audio_named_by(single: Path) -> Iterable[Path]:
+def audio_named_by(single: Path) -> Iterable[Path]:
+    """The files a conversation names as its audio, those that are there."""
     body = _json(single)
     audio = body.get("audio") if isinstance(body, dict) else None
     for item in audio if isinstance(audio, list) else ():

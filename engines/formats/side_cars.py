@@ -1,4 +1,4 @@
-"""Side-cars: the metadata a recorder leaves beside its audio, in JSON, XML or CSV, as one object each."""
+"""Side-cars: what a recorder leaves beside its audio, in JSON, XML or CSV."""
 
 from collections.abc import Iterator
 from io import BytesIO
@@ -16,13 +16,18 @@ from engines.formats.values import payload_of
 LARGEST_SIDE_CAR = 16 * 1024 * 1024
 _DEEPEST = 50
 _MOST_ELEMENTS = 200_000
-ENDINGS = (".json", ".ndjson", ".jsonl", ".xml", ".csv", ".tsv")
-"""Names of side-cars end so."""
 
 
-def side_cars(body: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
-    """The objects of a side-car file, told by its first bytes and its name: one for JSON and XML, one a row for CSV and
-    one an element for a JSON list.
+def side_cars(body: BinaryIO, name: str) -> list[dict[str, Any]]:
+    """The objects of a side-car file: one for JSON and XML, one a row for CSV and one an element for a JSON list.
+    Raises InvalidInput when it cannot be read, or holds something else."""
+    found = side_car(body, name)
+    return [_object(one) for one in (found if isinstance(found, list) else [found])]
+
+
+def side_car(body: BinaryIO, name: str) -> Any:
+    """What a side-car file holds, told by its first bytes and its name: a JSON value, the values of JSON lines, an
+    object for XML, a list of objects for CSV.
 
     XML: attributes and child elements by name, namespaces off, those that come several times as a list; an element with
     nothing inside is its text, one with both has it under `text`. Raises InvalidInput when it cannot be read.
@@ -32,14 +37,13 @@ def side_cars(body: BinaryIO, name: str) -> Iterator[dict[str, Any]]:
         raise TooLarge.of("side_car", f"is at most {LARGEST_SIDE_CAR // 1024 // 1024} MB")
     start = data.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]
     if start in (b"{", b"[") and not name.lower().endswith((".csv", ".tsv")):
-        for item in json_items(BytesIO(data)):
-            yield _object(payload_of(item))
-    elif start == b"<":
-        yield _object(_xml(data))
-    elif name.lower().endswith((".csv", ".tsv", ".txt")):
-        yield from _rows(data, name)
-    else:
-        raise InvalidInput.of("side_car", "is neither JSON, XML nor a table")
+        items = [payload_of(item) for item in json_items(BytesIO(data))]
+        return items[0] if start == b"{" and len(items) == 1 else items
+    if start == b"<":
+        return _xml(data)
+    if name.lower().endswith((".csv", ".tsv", ".txt")):
+        return list(_rows(data, name))
+    raise InvalidInput.of("side_car", "is neither JSON, XML nor a table")
 
 
 def _rows(data: bytes, name: str) -> Iterator[dict[str, Any]]:

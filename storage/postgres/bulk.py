@@ -59,7 +59,13 @@ select given.position, c.id, c.channel, c.revision, c.closed,
     where r.tenant_id = $1
       and r.conversation_id = c.id
       and r.content_hash = given.content_hash
-  ) as same
+  ) as same,
+  case
+    when c.content_hash = given.content_hash and c.merged_into is null then jsonb_build_object(
+      'direction', c.direction, 'queue', c.queue, 'team', c.team, 'campaign', c.campaign, 'language', c.language,
+      'tags', c.tags, 'dispositions', c.dispositions, 'metadata', c.metadata
+    )
+  end as facts
 from unnest($2::text[], $3::text[], $4::text[]) with ordinality
   as given (source, external_id, content_hash, position)
 join conversation c on c.tenant_id = $1 and c.source = given.source and c.external_id = given.external_id

@@ -14,9 +14,10 @@ import pytest
 from domain.contracts import ImportRef, ImportRowsRequest, StretchEnd
 from domain.conversation import Channel, Lane
 from domain.errors import Conflict, ContentMissing, InvalidInput, Unavailable
+from domain.ids import new_id
 from domain.imports import Import, ImportRow, ImportState, RowOutcome, Rows
 from domain.mapping import Format
-from services.accept_conversation import AcceptConversation
+from services.accept_conversation import AcceptConversation, accept_in
 from services.accept_many import AcceptMany
 from services.backlog import BacklogLimit
 from services.import_rows import WAITS_FOR_LIVE, ImportRows
@@ -26,7 +27,7 @@ from storage.content import open_content_store
 from storage.crypto import MasterKeys
 from storage.postgres.database import PostgresDatabase
 from storage.postgres.tenant_keys import PostgresDataKeys
-from storage.protocols import ContentStore, Tenant
+from storage.protocols import ContentStore, Source, Tenant
 from tests.support.provisioned import install_library, provision
 from tests.support.rows import Gate, NdjsonReader, chat_row, ndjson, readings
 from tests.support.stack import DatabaseUrls
@@ -202,6 +203,81 @@ async def test_the_same_file_again_changes_nothing(desk: Desk) -> None:
     assert await desk.stored() == before
     assert await desk.contents() == 30
     assert (await desk.found(again)).volumes == {}
+
+
+async def test_what_is_told_anew_of_known_messages_changes_the_facts(desk: Desk) -> None:
+    """An export that comes again, with another status and the same text."""
+    rows = [chat_row(f"{n}", tags=["open"], metadata={"status": "open", "plan": "gold"}) for n in range(20)]
+    await desk.read(await desk.hand_in(ndjson(rows)))
+    before = await desk.stored()
+    rows[7] |= {"tags": ["solved"], "metadata": {"status": "solved"}, "queue": "billing"}
+    del rows[8]["tags"], rows[8]["metadata"]  # what is not told any more is known all the same
+    longer = [*rows[9]["messages"], {"author": "c", "text": "Any news?"}]
+    told_of_older = [chat_row("9", messages=longer), chat_row("9", tags=["stale"])]
+    again = await desk.hand_in(ndjson([*rows, *told_of_older]))
+    assert await desk.read(again) is StretchEnd.DONE
+    assert counted(await desk.found(again)) == {"read": 22, "unchanged": 21, "revised": 1}
+    async with desk.db.tenant_tx(desk.tenant.id) as tx:
+        found = {n: await tx.conversations.find("crm", f"{n}") for n in range(20)}
+    seven = found.pop(7)
+    assert seven is not None
+    assert (seven.tags, seven.queue) == (("solved",), "billing")
+    assert seven.metadata == {"status": "solved", "plan": "gold"}
+    for kept in found.values():
+        assert kept is not None
+        assert kept.tags == ("open",)
+        assert kept.metadata["status"] == "open"
+    assert len(await desk.stored()) == len(before)
+    assert await desk.contents() == 21
+
+
+async def test_only_rows_that_tell_something_new_are_written_one_by_one(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [chat_row(f"{n}", metadata={"status": "open", "score": 1.5}, language="en") for n in range(20)]
+    await desk.read(await desk.hand_in(ndjson(rows)))
+    one_by_one: list[str] = []
+
+    async def watched(tx: Any, new: Any, *rest: Any, **more: Any) -> Any:
+        one_by_one.append(new.intake.external_id)
+        return await accept_in(tx, new, *rest, **more)
+
+    monkeypatch.setattr("services.accept_many.accept_in", watched)
+    rows[3]["metadata"] = {"status": "solved"}
+    await desk.read(await desk.hand_in(ndjson(rows)))
+    assert one_by_one == ["3"]
+
+
+async def test_json_is_read_as_its_source_sends_it(desk: Desk) -> None:
+    async with desk.db.tenant_tx(desk.tenant.id) as tx:
+        await tx.catalog.put_source(
+            Source(
+                id=new_id(),
+                slug="crm",
+                channel=None,
+                time_zone=None,
+                settle_minutes=0,
+                format=Format.JSON,
+                preset="zendesk",
+            )
+        )
+    ref = await desk.hand_in(b"{}\n", content_type="application/x-ndjson")
+    assert (await desk.found(ref)).format is Format.JSON
+    said = await desk.hand_in(b"{}\n", content_type="application/x-ndjson", format=Format.CANONICAL)
+    assert (await desk.found(said)).format is Format.CANONICAL
+    other = await desk.hand_in(b"{}\n", source=None)
+    assert (await desk.found(other)).format is Format.CANONICAL
+
+
+async def test_a_source_whose_rows_come_in_bulk_has_been_seen(desk: Desk) -> None:
+    async def seen() -> bool:
+        async with desk.db.tenant_tx(desk.tenant.id) as tx:
+            return (await tx.catalog.source("crm")).last_seen_at is not None
+
+    await desk.read(await desk.hand_in(ndjson([chat_row("1")]), dry_run=True))
+    assert not await seen()
+    await desk.read(await desk.hand_in(ndjson([chat_row("1")])))
+    assert await seen()
 
 
 async def test_two_imports_of_one_file_side_by_side(desk: Desk) -> None:

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cli.ingest.recordings import SIDE_CARS
 from domain.conversation import Channel, Role
 from domain.errors import InvalidInput
 from domain.ids import derived_id
@@ -15,7 +16,7 @@ from domain.mapping import Format, SourceMapping
 from engines.audio.decode import Decoder
 from engines.formats import preset
 from engines.formats.shaping_audio import name_parts
-from engines.formats.side_cars import ENDINGS, side_cars
+from engines.formats.side_cars import side_cars
 from engines.protocols import AudioFile
 from tests.support.audio_files import encode, voice
 from tests.support.formats import arrivals, codes, sample
@@ -202,7 +203,7 @@ def test_a_side_car_that_cannot_be_read_is_refused(name: str, data: bytes) -> No
 @given(
     st.binary(max_size=300),
     st.sampled_from(["<a>", "<a b='1'>", "</a>", "{", "}", "a,b\n", '"']),
-    st.sampled_from(ENDINGS),
+    st.sampled_from(sorted(SIDE_CARS)),
 )
 def test_any_side_car_is_read_or_refused(data: bytes, start: str, ending: str) -> None:
     try:

@@ -12,10 +12,8 @@ import pytest
 from api.schemas.imports import ImportRowOut
 from cli.ingest.bodies import Body, archive, bodies_of, conversations
 from cli.ingest.recordings import channels_of
-from cli.ingest.report import Line, Report, lines_of
-from cli.ingest.side_cars import read_objects
-from cli.ingest.sorting import files_of, sort_out
-from domain.errors import InvalidInput
+from cli.ingest.report import Line, Part, Report, lines_of
+from cli.ingest.sorting import files_of, sort_out, unread
 from domain.imports import RowOutcome
 from domain.mapping import Format
 from tests.support.rows import chat_row
@@ -84,6 +82,8 @@ def test_every_file_is_sorted(tmp_path: Path) -> None:
     assert names(found.payloads) == ["payload.json"]
     assert sorted(names(found.emails)) == ["mail", "mail.eml"]
     assert sorted(names(found.unknown)) == ["README", "notes.txt"]
+    assert "does not begin as an email" in unread(tmp_path / "README")
+    assert unread(tmp_path / "notes.txt") == "is of no kind that is read"
     assert sorted(path.name for path, _ in found.problems) == ["broken.json", "text.json"]
 
 
@@ -107,6 +107,9 @@ def test_a_conversation_keeps_the_audio_it_names(tmp_path: Path) -> None:
         ("c1.metadata.json", {"id": "7"}, {"id": "7"}),
         ("c1.wav.json", {"id": "7"}, {"id": "7"}),
         ("c1.csv", "id,queue\n7,billing\n", {"id": "7", "queue": "billing"}),
+        ("c1.tsv", "id\tqueue\n7\tbilling\n", {"id": "7", "queue": "billing"}),
+        ("c1.transcript.json", {"segments": [1]}, {"transcript": {"segments": [1]}}),
+        ("c1.transcript.json", [1], {"transcript": [1]}),
         (
             "c1.xml",
             '<?xml version="1.0"?><call xmlns="urn:x" id="7"><leg n="1"/><leg n="2"/><queue>billing</queue></call>',
@@ -128,6 +131,11 @@ def test_two_files_of_one_call_and_what_is_told_of_it(tmp_path: Path) -> None:
         x__agent__wav=wav(1), x__caller__wav=wav(1), x__metadata__json={"sid": "x"}, x__transcript__json=[{"index": 1}],
         y_agent__mp3=b"x", y_customer__mp3=b"x",
     )  # fmt: skip
+    [x, _] = sort_out(files_of([tmp_path])).recordings
+    assert [(part.file, part.what) for part in x.parts()] == [
+        ("x.agent.wav", "audio"), ("x.caller.wav", "audio"),
+        ("x.metadata.json", "side-car"), ("x.transcript.json", "transcript"),
+    ]  # fmt: skip
     assert calls_in(tmp_path) == {
         "x": (["x.agent.wav", "x.caller.wav"], {"sid": "x", "transcript": [{"index": 1}]}),
         "y": (["y_agent.mp3", "y_customer.mp3"], {}),
@@ -189,9 +197,10 @@ def test_a_side_car_that_cannot_be_read_is_told(tmp_path: Path, name: str, conte
 
 
 def test_a_side_car_is_bounded(tmp_path: Path) -> None:
-    (tmp_path / "c.json").write_bytes(b" " * (16 * 1024 * 1024 + 1))
-    with pytest.raises(InvalidInput, match="larger"):
-        read_objects(tmp_path / "c.json")
+    laid(tmp_path, c__wav=wav(1), c__json=b" " * (16 * 1024 * 1024 + 1))
+    [(path, error)] = sort_out(files_of([tmp_path])).problems
+    assert path.name == "c.json"
+    assert "is at most 16 MB" in error.message
 
 
 def test_channels_of_a_file(tmp_path: Path) -> None:
@@ -231,6 +240,15 @@ def test_bodies_of_what_lies_there(tmp_path: Path) -> None:
         "side_car": {"id": "7"},
     }
     assert bodies["recordings"].names == ["c"]  # the other one was refused
+    assert bodies["recordings"].left_out == []
+
+
+def test_a_call_without_all_of_its_audio_is_left_out_whole(tmp_path: Path) -> None:
+    laid(tmp_path, c__agent__wav=wav(1), c__caller__wav=b"PK", c__json={"id": "7"}, d__wav=wav(1))
+    [body] = bodies_of(sort_out(files_of([tmp_path])), None, lambda f: None if "caller" in f.name else f.stem)
+    assert [row["audio"][0]["id"] for row in map(json.loads, sent(body).splitlines())] == ["d"]
+    assert (body.names, [[p.file for p in parts] for parts in body.parts]) == (["d"], [["d.wav"]])
+    assert [(part.file, call) for part, call in body.left_out] == [("c.agent.wav", "c"), ("c.json", "c")]
 
 
 def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
@@ -239,7 +257,15 @@ def test_the_same_files_make_the_same_bytes(tmp_path: Path) -> None:
     assert sent(archive("x", files, Format.EMAIL)) == sent(archive("x", files, Format.EMAIL))
     body = conversations("x", [(files[0], {"a": "ü"})])
     assert sent(body) == '{"a": "ü"}\n'.encode()
-    assert body.names == ["a.eml"]
+    assert (body.names, body.parts) == (["a.eml"], [[]])
+
+
+def test_the_audio_that_conversations_name_is_told_with_them(tmp_path: Path) -> None:
+    call = {"external_id": "1", "channel": "call", "audio": [{"file": "a.wav"}, {"file": "gone.wav"}]}
+    laid(tmp_path, a__json=call, a__wav=wav(2), b__json=chat_row("2"))
+    body = conversations("x", [(tmp_path / f"{name}.json", read) for name, read in (("a", call), ("b", chat_row("2")))])
+    sent(body)
+    assert body.parts == [[Part("a.wav", "audio")], []]
 
 
 # -- what is told --------------------------------------------------------------------------------------------
@@ -254,6 +280,12 @@ def row(number: int, **more: Any) -> ImportRowOut:
 def test_lines_name_the_file_a_row_came_from() -> None:
     problems = [{"field": "a", "reason": "x"}, {"field": "b", "reason": "y"}]
     assert list(lines_of(row(2), "all", ["one", "two"])) == [Line("two", 2, "created", "c")]
+    called = list(lines_of(row(1), "all", ["c1"], [[Part("c1.wav", "audio"), Part("c1.json", "side-car")]]))
+    assert called == [
+        Line("c1", 1, "created", "c"),
+        Line("c1.wav", 1, "part", "c", reason="audio of the call c1"),
+        Line("c1.json", 1, "part", "c", reason="side-car of the call c1"),
+    ]
     assert [line.file for line in lines_of(row(3), "all", ["one", "two"])] == ["all"]
     assert [line.file for line in lines_of(row(1, name="in/one.eml"), "all", [])] == ["in/one.eml"]
     failed = list(lines_of(row(1, outcome="failed", problems=problems), "all", []))

@@ -94,6 +94,18 @@ async def test_a_folder_of_recordings(sender: Sender, tmp_path: Path) -> None:
     assert len(conversations(sender)) == 2
 
 
+async def test_a_conversation_and_the_audio_it_names(sender: Sender, tmp_path: Path) -> None:
+    call = {"external_id": "1", "channel": "call", "audio": [{"file": "a.wav", "channels": ["agent", "customer"]}]}
+    (tmp_path / "a.json").write_text(json.dumps(call))
+    (tmp_path / "a.wav").write_bytes(wav(2))
+    report = tmp_path / "told.ndjson"
+    done = await parley("ingest", str(tmp_path / "a.json"), "--report", str(report))
+    assert done.exit_code == 0, done.stderr
+    [single, audio] = [json.loads(line) for line in report.read_text().splitlines()]
+    assert (single["outcome"], audio["outcome"], audio["file"]) == ("created", "part", "a.wav")
+    assert (audio["conversation"], audio["reason"]) == (single["conversation"], "audio of the call a.json")
+
+
 async def test_many_files_of_one_conversation_each(sender: Sender, tmp_path: Path) -> None:
     for number in range(60):
         (tmp_path / f"{number:02}.json").write_text(json.dumps(chat_row(f"{number}")))
