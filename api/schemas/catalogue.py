@@ -3,12 +3,12 @@
 from datetime import datetime
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from api.schemas.common import Out
 from domain.conversation import Channel, Role
 from domain.fields import Aggregate, CustomField, FieldType, Option, Owner, Threshold
-from domain.tasks import TaskListing, TaskSpec, TaskVersion
+from domain.tasks import LongInput, TaskListing, TaskSpec, TaskVersion
 
 
 class CustomFieldOut(Out):
@@ -49,6 +49,9 @@ class TaskVersionOut(Out):
     sample: float
     engine: str | None
     evidence_role: Role | None
+    fuse: bool = Field(description="Whether it may be answered together with other tasks in one call.")
+    long_input: LongInput
+    long_from_tokens: int | None = Field(description="From how many tokens on a conversation is long for it.")
 
     @classmethod
     def of(cls, version: TaskVersion) -> "TaskVersionOut":
@@ -65,6 +68,9 @@ class TaskVersionOut(Out):
             sample=spec.sample,
             engine=spec.engine,
             evidence_role=spec.evidence_role,
+            fuse=spec.fuse,
+            long_input=spec.long_input,
+            long_from_tokens=spec.long_from_tokens,
         )
 
 
