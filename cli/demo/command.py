@@ -83,9 +83,11 @@ async def _show(state: StateFolder, record: StackRecord, began: float) -> bool:
     result = report.DemoResult(**{**vars(result), "workflows_completed": max(completed, completed_before)})
     report.write(state.path / REPORT_FILE, result)
     with ParleyClient(Connection(record.addresses["api"], operator_key(state), _tenant(state))) as client:
-        await asyncio.to_thread(report.show, output.out, client, result)
         password = await asyncio.to_thread(tenant.viewer, client)
-    report.show_door(output.out, record.addresses["api"], tenant.TENANT["slug"], tenant.PERSON["email"], password)
+        door = (record.addresses["api"], str(tenant.TENANT["slug"]), tenant.PERSON["email"], password)
+        report.show_door(output.out, *door)
+        await asyncio.to_thread(report.show, output.out, client, result)
+    report.show_door(output.out, *door)  # again where the eye is: what was shown is long
     return result.succeeded
 
 
