@@ -85,7 +85,8 @@ async def _show(state: StateFolder, record: StackRecord, began: float) -> bool:
     with ParleyClient(Connection(record.addresses["api"], operator_key(state), _tenant(state))) as client:
         await asyncio.to_thread(report.show, output.out, client, result)
         password = await asyncio.to_thread(tenant.viewer, client)
-    report.show_door(output.out, record.addresses["api"], tenant.TENANT["slug"], tenant.PERSON["email"], password)
+    email, slug = tenant.PERSON["email"], tenant.TENANT["slug"]
+    report.show_door(output.out, record.addresses["api"], slug, result.conversations, email, password)
     return result.succeeded
 
 
