@@ -84,7 +84,8 @@ async def _show(state: StateFolder, record: StackRecord, began: float) -> bool:
     report.write(state.path / REPORT_FILE, result)
     with ParleyClient(Connection(record.addresses["api"], operator_key(state), _tenant(state))) as client:
         password = await asyncio.to_thread(tenant.viewer, client)
-        door = (record.addresses["api"], str(tenant.TENANT["slug"]), tenant.PERSON["email"], password)
+        email, slug = tenant.PERSON["email"], tenant.TENANT["slug"]
+        door = (record.addresses["api"], slug, result.conversations, email, password)
         report.show_door(output.out, *door)
         await asyncio.to_thread(report.show, output.out, client, result)
     report.show_door(output.out, *door)  # again where the eye is: what was shown is long

@@ -124,9 +124,19 @@ def show(console: Console, client: ParleyClient, result: DemoResult) -> None:
     console.print(_totals(result))
 
 
-def show_door(console: Console, address: str, slug: object, email: str, password: str) -> None:
-    """Where the pages are and how to get in. The password is told here and nowhere else."""
-    lines = (("dashboard", f"{address}/dashboard?tenant={slug}"), ("sign in as", email), ("password", password))
+def show_door(
+    console: Console,
+    address: str,
+    slug: object,
+    conversations: Sequence[ConversationOut],
+    email: str,
+    password: str,
+) -> None:
+    """Where the pages are, on the days of these conversations, and how to get in. The password is told here and nowhere
+    else."""
+    began = sorted(conversation.started_at.date() for conversation in conversations)
+    days = f"&from={began[0]}&to={began[-1]}" if began else ""
+    lines = (("dashboard", f"{address}/dashboard?tenant={slug}{days}"), ("sign in as", email), ("password", password))
     for label, text in lines:
         console.print(Text(f"{label:>12}  {text}"), soft_wrap=True)
 

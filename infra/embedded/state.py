@@ -35,6 +35,8 @@ from infra.embedded.process import ProcessId
 from infra.secrets import new_key
 
 _MARKER = "parley-state"
+_LEFT_HERE = frozenset({"bench.json", "screens"})
+"""What the bench and the tests leave in the usual folder, with or without a stack."""
 
 
 class StackState(StrEnum):
@@ -157,7 +159,7 @@ class StateFolder:
         Raises:
             StackError: there is already something else at this path.
         """
-        if self.path.exists() and not (self.path / _MARKER).exists() and any(self.path.iterdir()):
+        if not (self.path / _MARKER).exists() and self._has_something_else():
             raise StackError(f"{self.path} exists and is not a state folder of Parley: choose another PARLEY_HOME")
         for folder in (self.path, self.secrets, self.logs, self.content, self.path / "ready", self.meilisearch):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -165,6 +167,9 @@ class StateFolder:
         (self.path / _MARKER).touch()
         _check_writable(self.path)
         self._make_secrets()
+
+    def _has_something_else(self) -> bool:
+        return self.path.exists() and any(entry.name not in _LEFT_HERE for entry in self.path.iterdir())
 
     def passwords(self) -> Passwords:
         def of(role: str) -> SecretStr:

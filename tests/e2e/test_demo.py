@@ -4,12 +4,16 @@
 what the demo left.
 """
 
+import html
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import httpx
 import pytest
 from typer.testing import CliRunner, Result
 
@@ -96,6 +100,39 @@ def test_the_search_finds_and_the_seconds_are_written_down(shown: Shown) -> None
     assert shown.report["seconds"]["pipeline"] > 0
     assert shown.report["temporal"]["address"]
     assert shown.report["temporal"]["ui"].startswith("http://127.0.0.1:")
+
+
+def test_the_printed_door_opens_on_the_reports_numbers(shown: Shown) -> None:
+    """Counted where rows changed, in the real pipeline; folded by a real worker or not yet."""
+    told = {label: _told(shown.demo.out, label) for label in ("dashboard", "sign in as", "password")}
+    assert told["password"] not in shown.demo.err
+    with shown.stack.client(_tenant(shown)) as client:
+        period = {"from": "2026-01-01", "to": "2026-12-31"}
+        counted = client.request("GET", "/v1/dashboard", params=period)
+        demo = client.request("GET", "/v1/dashboard", params={**period, "source": _demo_sources(counted)})
+        address = client.url
+    assert demo["conversations"]["count"] == sum(c["ingested"] for c in shown.report["channels"].values())
+    assert sum(field["known"] for field in demo["fields"]) == shown.report["field_values"]
+    assert sum(field["unknown"] for field in demo["fields"]) == shown.report["unknown_values"]
+    page = urlsplit(told["dashboard"])
+    with httpx.Client(base_url=address, headers={"Accept": "text/html"}, follow_redirects=True) as visitor:
+        door = visitor.get(f"{page.path}?{page.query}")
+        form = dict(re.findall(r'name="(form|next|tenant)" value="([^"]*)"', door.text))
+        assert form["tenant"] == "demo"
+        form["next"] = html.unescape(form["next"])
+        opened = visitor.post("/sign-in", data={**form, "email": told["sign in as"], "password": told["password"]})
+    assert "<h1>Dashboard</h1>" in opened.text
+    assert "No conversations in this period" not in opened.text
+
+
+def _told(printed: str, label: str) -> str:
+    found = re.search(rf"^\s*{label}\s+(\S+)\s*$", printed, re.MULTILINE)
+    assert found, printed[-2000:]
+    return found[1]
+
+
+def _demo_sources(counted: dict[str, Any]) -> list[str]:
+    return [source for source in counted["choices"]["source"] if source != FILES]
 
 
 def test_what_is_printed_can_be_read(shown: Shown) -> None:

@@ -71,8 +71,8 @@ class ScriptedWiring:
         self._folder.note("indexer-done")
 
     async def run_folder(self, stop: asyncio.Event) -> None:
-        self._folder.note("folder")
         await stop.wait()
+        self._folder.note("folder-done")
 
     async def run_dispatcher(self, stop: asyncio.Event) -> None:
         await stop.wait()

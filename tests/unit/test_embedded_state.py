@@ -57,6 +57,13 @@ def test_a_folder_with_other_things_is_refused(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.txt").exists()
 
 
+def test_what_tests_and_bench_leave_is_no_other_thing(tmp_path: Path) -> None:
+    (tmp_path / "screens").mkdir()
+    (tmp_path / "bench.json").touch()
+    StateFolder.at(tmp_path).create()
+    assert (tmp_path / "screens").is_dir()
+
+
 def test_wipe_removes_everything(state: StateFolder) -> None:
     assert control.down(state, lambda _: None, wipe=True) is False
     assert not state.path.exists()

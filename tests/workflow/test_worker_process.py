@@ -23,7 +23,7 @@ from tests.support.workflows import BOUND, TEST_KEYS, Script, World, connect, un
 
 ROLES = """
 [roles.conversations]
-hosts = ["search-indexer", "reconciler-schedule"]
+hosts = ["search-indexer", "rollup-folder", "reconciler-schedule"]
 [[roles.conversations.queues]]
 queue = "conversations"
 workflows = ["ConversationWorkflow", "ReconcileWorkflow"]
@@ -117,7 +117,7 @@ async def test_a_worker_told_to_stop_ends_what_it_began(workers: Workers, here: 
     (workers.folder / "hold").unlink()
     assert await asyncio.to_thread(process.wait, BOUND) == 0, workers.log()
     assert workers.count("ingest-done") == 2
-    assert workers.count("indexer-done") == 1
+    assert workers.count("indexer-done") == workers.count("folder-done") == 1
     assert workers.calls()[-1] == ["closed"]
     assert not (workers.folder / "ready-0").exists()
     workers.start("conversations", "engine")
