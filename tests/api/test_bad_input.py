@@ -231,7 +231,7 @@ def test_other_media_types(client: httpx.Client) -> None:
 
 def test_addresses_and_methods_that_are_not_there(client: httpx.Client) -> None:
     problem(client.get("/v1/nothing"), 404, "not_found")
-    problem(client.get("/"), 404, "not_found")
+    problem(client.get("/nothing"), 404, "not_found")
     problem(client.get("/v1/conversations/"), 404, "not_found")
     refused = client.put("/v1/conversations", json={})
     problem(refused, 405, "method_not_allowed")

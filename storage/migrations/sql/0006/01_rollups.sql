@@ -81,7 +81,7 @@ create table conversation_counted (
 comment on column conversation_counted.cells is '[{field_id, option, count, total}]';
 
 call secure_tenant_table('rollup_delta', 'select, insert, delete');
-call open_to_platform_functions('rollup_delta');
+call open_to_platform_functions('rollup_delta');  -- for one that tells whose there are, and nothing else
 call secure_tenant_table('rollup_slice', 'select, insert, delete');
 call secure_tenant_table('rollup');
 call secure_tenant_table('rollup_day');
