@@ -1,7 +1,8 @@
 """The demo's conversations as senders really send them: a mailbox, two help desks, a spreadsheet, a call recorder.
 
-Each has a source of its own, whose mapping reads its form. What comes one by one goes in as raw events, in the order of
-the files' names, which is not the order in which it was written; the spreadsheet and the recordings go in as imports.
+Each has a source of its own, whose mapping reads its form. The help desks' payloads go in as raw events, one by one;
+the mailbox, the spreadsheet and the recordings as imports. The mailbox's files lie in another order than they were
+written.
 """
 
 from collections.abc import Iterator
@@ -73,8 +74,8 @@ SOURCES: tuple[dict[str, Any], ...] = (
         },
     },
 )
-ONE_BY_ONE = ("mailbox", "zendesk", "intercom")
-AS_IMPORTS = ("hotel", "recorder")
+ONE_BY_ONE = ("zendesk", "intercom")
+AS_IMPORTS = ("mailbox", "hotel", "recorder")
 
 
 def set_up(client: ParleyClient) -> None:

@@ -333,7 +333,9 @@ async def test_imports(many: Many, session: Explaining) -> None:
     assert all("import_row_pkey" in scans(plan) for plan in lines)
     assert all("import_row_failed" in scans(plan) for plan in failed)
     assert "conversation_entry_paced" in scans(session.plans[6])
-    assert not any(node["Node Type"] == "Sort" for plan in session.plans for node in nodes(plan))
+    # The few failed rows may be fetched by bitmap and then sorted, whichever is cheaper.
+    in_order = [*lists, *lines, session.plans[6]]
+    assert not any(node["Node Type"] == "Sort" for plan in in_order for node in nodes(plan))
 
 
 async def test_what_platform_functions_look_through(many: Many, database: DatabaseUrls) -> None:

@@ -156,4 +156,6 @@ async def shared_calls(urls: DatabaseUrls, folder: Path, slug: str) -> AsyncIter
                 yield World(made, tenant, provider)
             finally:
                 provider.open.set()
-                await install_library(urls.owner)
+                await install_library(
+                    urls.owner, starter_library.OFFLINE_ENGINES
+                )  # no hosted one, that would be as near

@@ -77,12 +77,16 @@ class Stored:
         }
         rollups = self.stack.rows(
             """
-            select f.key, sum(d.count)
-            from rollup_delta d
-            join custom_field f on f.id = d.field_id
-            where d.tenant_id = %s
+            select f.key, sum(c.count)
+            from (
+              select field_id, count from rollup_delta where tenant_id = %s
+              union all
+              select field_id, count from rollup where tenant_id = %s
+            ) c
+            join custom_field f on f.id = c.field_id
             group by f.key
             """,
+            self.tenant_id,
             self.tenant_id,
         )
         assert {key: int(total) for key, total in rollups} == dict.fromkeys(fields, count)

@@ -13,6 +13,7 @@ from engines.protocols import LanguageModelEngine, TranscriptionEngine
 from infra import engine_pool
 from infra.engine_pool import EnginePool
 from infra.secrets import EngineCredentials
+from infra.telemetry.engines import ObservedLanguageModel, ObservedTranscription
 from services.guarded_engines import EngineGuard
 from tests.support.samples import engine
 
@@ -98,8 +99,8 @@ def test_engines_inside_the_worker_are_given_as_they_are(stored: _Stored) -> Non
 
     guard: Any = EngineGuard.__new__(EngineGuard)
     pool = EnginePool(EngineCredentials(frozenset()), stored, guard, build, build)
-    assert type(pool.language_model(engine())) is object
-    assert type(pool.transcription(engine(kind="whisper"))) is object
+    assert isinstance(pool.language_model(engine()), ObservedLanguageModel)
+    assert isinstance(pool.transcription(engine(kind="whisper")), ObservedTranscription)
     assert isinstance(pool.language_model(engine(kind="gemini")), LanguageModelEngine)
     assert isinstance(pool.language_model(engine(), [engine(kind="gemini")]), LanguageModelEngine)
     assert isinstance(pool.transcription(engine(kind="deepgram")), TranscriptionEngine)

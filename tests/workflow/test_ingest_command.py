@@ -135,7 +135,7 @@ async def test_nothing_to_hand_in(sender: Sender, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("hello")
     done = await parley("ingest", str(tmp_path))
     assert done.exit_code == 1
-    assert "notes.txt: is of no kind that is read" in done.stderr
+    assert "notes.txt: is of no kind that is read" in " ".join(done.stderr.split())
     assert "nothing in it" in done.stderr
 
 
